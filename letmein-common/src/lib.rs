@@ -1,0 +1,27 @@
+//! What kernel, daemon and client share: the knock formats, how they are verified, and what lives in BPF maps.
+//!
+//! Everything here is `no_std`, allocates nothing and cannot panic on any input, because the same code runs
+//! inside the XDP program. The path of a knock through this crate:
+//!
+//! [`wire`] (bytes to message) → [`gate`] (is it genuine?) → [`hmac`] → [`keccak`], with [`bucket`] in front
+//! of the expensive step and [`reason`] naming whatever was refused.
+
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod bucket;
+pub mod gate;
+pub mod hmac;
+pub mod ids;
+pub mod keccak;
+pub mod maps;
+pub mod reason;
+pub mod source;
+pub mod wire;
+
+pub use ids::{ResourceId, UserId};
+
+/// The UDP and TCP port that a gate listens on unless configured otherwise.
+pub const DEFAULT_CONTROL_PORT: u16 = 5800;

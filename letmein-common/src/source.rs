@@ -1,0 +1,141 @@
+//! Where a packet came from, in the one form that map keys use.
+
+use core::net::{IpAddr, Ipv6Addr};
+
+/// An address as the 16 bytes of IPv6, IPv4 mapped to `::ffff:a.b.c.d` (RFC 4291, section 2.5.5.2).
+///
+/// The two words hold the bytes in network order, whatever the machine's own order: keys are compared as
+/// bytes, and two words are moved with two instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Address(pub [u64; 2]);
+
+impl Address {
+    /// The IPv4 address made of these four bytes, in network order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4([a, b, c, d]: [u8; 4]) -> Self {
+        Self([0, u64::from_ne_bytes([0, 0, 0xFF, 0xFF, a, b, c, d])])
+    }
+
+    /// The IPv6 address made of these 16 bytes, in network order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v6(bytes: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+        Self([
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_ne_bytes(rest),
+        ])
+    }
+
+    /// The 16 bytes, in network order.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 16] {
+        let [a, b, c, d, e, f, g, h] = self.0[0].to_ne_bytes();
+        let [i, j, k, l, m, n, o, p] = self.0[1].to_ne_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    }
+
+    /// Whether this is a mapped IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        let mapped = u64::from_ne_bytes([0, 0, 0xFF, 0xFF, 0, 0, 0, 0]);
+        let prefix = u64::from_ne_bytes([0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]);
+        self.0[0] == 0 && self.0[1] & prefix == mapped
+    }
+
+    /// The network that this address is counted with: see [`Prefixes`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn network(self, prefixes: &Prefixes) -> Self {
+        let mask = if self.is_v4() { prefixes.v4 } else { prefixes.v6 };
+        Self([self.0[0] & mask.0[0], self.0[1] & mask.0[1]])
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::v4(v4.octets()),
+            IpAddr::V6(v6) => Self::v6(v6.octets()),
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        let v6 = Ipv6Addr::from(address.bytes());
+        v6.to_ipv4_mapped().map_or(Self::V6(v6), Self::V4)
+    }
+}
+
+/// How many leading bits of an address share one token bucket, as masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Prefixes {
+    v4: Address,
+    v6: Address,
+}
+
+impl Prefixes {
+    /// Every address for itself.
+    pub const ALL: Self = Self {
+        v4: Address([u64::MAX; 2]),
+        v6: Address([u64::MAX; 2]),
+    };
+
+    /// The first `v4` bits (at most 32) of an IPv4 address, the first `v6` bits (at most 128) of an IPv6 one.
+    #[must_use]
+    pub fn new(v4: u8, v6: u8) -> Self {
+        let mask = |bits: u8| match u32::from(bits).min(128) {
+            0 => Address::v6([0; 16]),
+            bits => Address::v6((u128::MAX << (128 - bits)).to_be_bytes()),
+        };
+        Self {
+            v4: mask(96 + v4.min(32)),
+            v6: mask(v6),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(address: &str, prefixes: &Prefixes) -> IpAddr {
+        Address::from(address.parse::<IpAddr>().unwrap())
+            .network(prefixes)
+            .into()
+    }
+
+    #[test]
+    fn addresses_survive_the_round_trip() {
+        for text in ["192.0.2.7", "2001:db8::7", "::1", "0.0.0.0", "::"] {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(IpAddr::from(Address::from(address)), address);
+        }
+        assert!(Address::from("192.0.2.7".parse::<IpAddr>().unwrap()).is_v4());
+        assert!(!Address::from("2001:db8::7".parse::<IpAddr>().unwrap()).is_v4());
+    }
+
+    #[test]
+    fn networks_keep_the_prefix() {
+        let prefixes = Prefixes::new(24, 56);
+        assert_eq!(
+            network("192.0.2.7", &prefixes),
+            "192.0.2.0".parse::<IpAddr>().unwrap()
+        );
+        assert_eq!(
+            network("2001:db8:1:2ff::7", &prefixes),
+            "2001:db8:1:200::".parse::<IpAddr>().unwrap()
+        );
+        let all = Prefixes::new(32, 128);
+        assert_eq!(network("192.0.2.7", &all), "192.0.2.7".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            network("2001:db8::7", &all),
+            "2001:db8::7".parse::<IpAddr>().unwrap()
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! The datagrams a gate understands. A datagram's length tells the formats apart.
+
+pub mod challenge;

@@ -1,0 +1,173 @@
+//! The configuration: what the administrator wrote (`raw`), what it means (`validate` makes a [`Config`] of it),
+//! and what others need of it (`views`).
+//!
+//! Everything is checked before anything on the machine is changed, and everything that is wrong is told at once,
+//! with file, line and remedy.
+
+mod duration;
+mod error;
+mod files;
+mod key;
+mod names;
+mod port;
+mod raw;
+#[cfg(test)]
+mod tests;
+mod text;
+mod validate;
+mod views;
+
+pub use error::{ConfigError, Position, Problem};
+pub use port::{Port, PortError};
+pub use raw::{ErrorPolicy, XdpMode};
+
+use crate::firewall::Mode;
+use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes};
+use std::{collections::HashMap, fmt, net::IpAddr, path::Path, time::Duration};
+
+/// Where the configuration is unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/letmein/letmeind.toml";
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The control port and the checks in front of it.
+    pub gate: Gate,
+    /// How ports are closed and opened.
+    pub firewall: FirewallSettings,
+    users: HashMap<UserId, User>,
+    resources: HashMap<ResourceId, Resource>,
+}
+
+/// Section `[gate]`.
+#[derive(Debug)]
+pub struct Gate {
+    /// Where the XDP program attaches. Empty only with `xdp = "off"`.
+    pub interfaces: Vec<String>,
+    /// The control port, the same for UDP and TCP.
+    pub port: u16,
+    /// Whether knocks are taken over UDP.
+    pub udp: bool,
+    /// Whether knocks are taken over TCP.
+    pub tcp: bool,
+    /// The local addresses to listen on, none of them twice or covered by another.
+    pub addresses: Vec<IpAddr>,
+    /// Which XDP hook.
+    pub xdp: XdpMode,
+    /// Who gets an answer to a refused knock.
+    pub error_policy: ErrorPolicy,
+    /// How long one exchange may take.
+    pub control_timeout: Duration,
+    /// TCP connections at one time.
+    pub max_connections: u32,
+    /// TCP connections at one time from one source network.
+    pub max_connections_per_source: u32,
+    /// How many pending challenges are remembered.
+    pub pending_challenges: u32,
+    /// How many salts are remembered.
+    pub seen_salts: u32,
+    /// What a source network may send.
+    pub limit: Limit,
+    /// What a source network is.
+    pub prefixes: Prefixes,
+}
+
+/// Section `[firewall]`.
+#[derive(Debug)]
+pub struct FirewallSettings {
+    /// Whose table the rules live in.
+    pub mode: Mode,
+    /// Leases that may live at one time.
+    pub max_leases: u32,
+}
+
+/// A user: a key and what it opens.
+pub struct User {
+    /// The section's name, for the log.
+    pub name: String,
+    /// The key, ready to verify with.
+    pub key: KeyedStates,
+    /// Sorted.
+    permits: Vec<ResourceId>,
+}
+
+/// What a knock opens.
+#[derive(Debug)]
+pub struct Resource {
+    /// The section's name, for the log.
+    pub name: String,
+    /// The ports, all opened together.
+    pub ports: Vec<Port>,
+    /// For how long.
+    pub lease: Duration,
+}
+
+impl Config {
+    /// Reads and checks a file and the key files it names, which are looked for from the file's own folder.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_for(path, &[])
+    }
+
+    /// As [`Config::load`], but for these interfaces instead of those in the file, unless there are none.
+    pub fn load_for(path: &Path, interfaces: &[String]) -> Result<Self, ConfigError> {
+        validate::load(path, interfaces)
+    }
+
+    /// Checks a text. Errors call it `path`; key files are looked for from `folder`. A key in the text itself is
+    /// accepted: who may read the text is for the caller to know.
+    pub fn parse(text: &str, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
+        validate::parse(text, path, folder)
+    }
+
+    /// The user with this id.
+    #[must_use]
+    pub fn user(&self, id: UserId) -> Option<&User> {
+        self.users.get(&id)
+    }
+
+    /// The resource with this id.
+    #[must_use]
+    pub fn resource(&self, id: ResourceId) -> Option<&Resource> {
+        self.resources.get(&id)
+    }
+
+    /// All users, in no particular order.
+    pub fn users(&self) -> impl Iterator<Item = (UserId, &User)> {
+        self.users.iter().map(|(id, user)| (*id, user))
+    }
+
+    /// All resources, in no particular order.
+    pub fn resources(&self) -> impl Iterator<Item = (ResourceId, &Resource)> {
+        self.resources.iter().map(|(id, resource)| (*id, resource))
+    }
+}
+
+impl User {
+    /// Whether the user may open the resource.
+    #[must_use]
+    pub fn permits(&self, resource: ResourceId) -> bool {
+        self.permits.binary_search(&resource).is_ok()
+    }
+}
+
+impl fmt::Debug for User {
+    /// Shows no key.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("User")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Resource {
+    /// The ports as `tcp/22, udp/22`.
+    #[must_use]
+    pub fn port_list(&self) -> String {
+        self.ports
+            .iter()
+            .map(Port::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}

@@ -1,0 +1,155 @@
+//! The shape of the file, with serde. Everything is optional here, because `validate` has the better words for
+//! what is missing.
+
+use super::text::{AddressKind, DurationKind, IdKind, KeyKind, PortKind, Text};
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::PathBuf};
+use toml::Spanned;
+
+/// A value and where it is, if it is there.
+pub(super) type Given<T> = Option<Spanned<T>>;
+/// A quoted address.
+pub(super) type AddressText = Text<AddressKind>;
+/// A quoted duration.
+pub(super) type DurationText = Text<DurationKind>;
+/// A quoted id.
+pub(super) type IdText = Text<IdKind>;
+/// A quoted key.
+pub(super) type KeyText = Text<KeyKind>;
+/// A quoted port.
+pub(super) type PortText = Text<PortKind>;
+/// Sections `[….NAME]` by name.
+pub(super) type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "sections such as [gate]"
+)]
+pub(super) struct File {
+    pub gate: Given<Gate>,
+    pub firewall: Given<Firewall>,
+    #[serde(default)]
+    pub resources: Named<Resource>,
+    #[serde(default)]
+    pub users: Named<User>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [gate]"
+)]
+pub(super) struct Gate {
+    pub interfaces: Given<Vec<Spanned<String>>>,
+    pub port: Given<i64>,
+    pub transports: Given<Vec<Spanned<Transport>>>,
+    pub addresses: Given<Vec<Spanned<AddressText>>>,
+    pub xdp: Option<XdpMode>,
+    pub error_policy: Option<ErrorPolicy>,
+    pub control_timeout: Given<DurationText>,
+    pub max_connections: Given<i64>,
+    pub max_connections_per_source: Given<i64>,
+    pub rate: Given<i64>,
+    pub burst: Given<i64>,
+    pub source_prefix_ipv4: Given<i64>,
+    pub source_prefix_ipv6: Given<i64>,
+    pub pending_challenges: Given<i64>,
+    pub seen_salts: Given<i64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [firewall]"
+)]
+pub(super) struct Firewall {
+    pub mode: Option<FirewallMode>,
+    pub closed: Given<Closed>,
+    pub table: Given<String>,
+    pub chain: Given<String>,
+    pub default_lease: Given<DurationText>,
+    pub max_lease: Given<DurationText>,
+    pub max_leases: Given<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [resources.NAME]"
+)]
+pub(super) struct Resource {
+    pub id: Given<IdText>,
+    pub ports: Given<Vec<Spanned<PortText>>>,
+    pub lease: Given<DurationText>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [users.NAME]"
+)]
+pub(super) struct User {
+    pub id: Given<IdText>,
+    pub key: Given<KeyText>,
+    pub key_file: Given<PathBuf>,
+    pub resources: Given<Vec<Spanned<String>>>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// Which XDP hook checks the control packets.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum XdpMode {
+    /// Native where the driver can, generic where it cannot.
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the network stack.
+    Generic,
+    /// No XDP: the daemon checks what its socket receives.
+    Off,
+}
+
+/// Who gets an answer to a knock that is refused.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorPolicy {
+    /// Everybody.
+    Always,
+    /// Who proved a key, perhaps by a replay.
+    BasicAuth,
+    /// Who proved a key by answering a challenge.
+    FullAuth,
+}
+
+/// Where the firewall rules live.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FirewallMode {
+    /// A table of our own.
+    Guard,
+    /// A chain in the administrator's table.
+    Chain,
+}
+
+/// What a packet to a closed port gets.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Closed {
+    /// Nothing.
+    Drop,
+    /// A TCP reset or ICMP unreachable.
+    Reject,
+}

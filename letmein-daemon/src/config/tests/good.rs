@@ -1,0 +1,198 @@
+//! What a good configuration means.
+
+use super::{GATE, KEY, parse};
+use crate::config::{ErrorPolicy, Port, XdpMode};
+use crate::firewall::{Closed, Mode, Protocol};
+use letmein_common::{ResourceId, UserId, bucket::Limit, maps::PermitKey, source::Prefixes};
+use std::time::Duration;
+
+#[test]
+fn defaults() {
+    let config = parse("[gate]\ninterfaces = [\"eth0\"]\n").unwrap();
+    let gate = &config.gate;
+    assert_eq!(gate.interfaces, ["eth0"]);
+    assert_eq!(gate.port, 5800);
+    assert!(gate.udp && gate.tcp);
+    assert_eq!(
+        gate.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["0.0.0.0", "::"]
+    );
+    assert_eq!(gate.xdp, XdpMode::Auto);
+    assert_eq!(gate.error_policy, ErrorPolicy::BasicAuth);
+    assert_eq!(gate.control_timeout, Duration::from_secs(5));
+    assert_eq!((gate.max_connections, gate.max_connections_per_source), (256, 4));
+    assert_eq!((gate.pending_challenges, gate.seen_salts), (4096, 65_536));
+    assert_eq!(gate.limit, Limit::new(20, 40));
+    assert_eq!(gate.prefixes, Prefixes::new(32, 56));
+    assert_eq!(config.firewall.mode, Mode::Guard { closed: Closed::Drop });
+    assert_eq!(config.firewall.max_leases, 65_536);
+}
+
+#[test]
+fn everything_given() {
+    let text = format!(
+        r#"
+        [gate]
+        interfaces = ["eth0", "wlan0"]
+        port = 1
+        transports = ["tcp"]
+        addresses = ["192.0.2.1", "2001:db8::1", "::1"]
+        xdp = "generic"
+        error-policy = "full-auth"
+        control-timeout = "1m 30s"
+        max-connections = 10
+        max-connections-per-source = 2
+        rate = 0
+        burst = 0
+        source-prefix-ipv4 = 24
+        source-prefix-ipv6 = 64
+        pending-challenges = 7
+        seen-salts = 8
+        [firewall]
+        mode = "chain"
+        table = "mine"
+        chain = "knocks"
+        default-lease = "2m"
+        max-lease = "2h"
+        max-leases = 3
+        [resources.web]
+        id = "b"
+        ports = ["tcp/80", "tcp/443", "udp/443"]
+        [resources.ssh]
+        id = "0000000A"
+        ports = ["tcp/22", "udp/1"]
+        lease = "2h"
+        [users.alice]
+        id = "ffffffff"
+        key = "{KEY}"
+        resources = ["ssh"]
+        [users.bob]
+        id = "0"
+        key = "{KEY}"
+        resources = ["*"]
+        "#
+    );
+    let config = parse(&text).unwrap();
+    let gate = &config.gate;
+    assert_eq!(gate.interfaces, ["eth0", "wlan0"]);
+    assert_eq!((gate.port, gate.udp, gate.tcp), (1, false, true));
+    assert_eq!(
+        gate.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["192.0.2.1", "2001:db8::1", "::1"]
+    );
+    assert_eq!(
+        (gate.xdp, gate.error_policy),
+        (XdpMode::Generic, ErrorPolicy::FullAuth)
+    );
+    assert_eq!(gate.control_timeout, Duration::from_secs(90));
+    assert_eq!((gate.max_connections, gate.max_connections_per_source), (10, 2));
+    assert_eq!((gate.pending_challenges, gate.seen_salts), (7, 8));
+    assert_eq!(gate.limit, Limit::new(0, 0));
+    assert_eq!(gate.prefixes, Prefixes::new(24, 64));
+    let mode = Mode::Chain {
+        table: "mine".to_owned(),
+        chain: "knocks".to_owned(),
+    };
+    assert_eq!((&config.firewall.mode, config.firewall.max_leases), (&mode, 3));
+
+    let (web, ssh) = (ResourceId(0xB), ResourceId(0xA));
+    let resource = config.resource(ssh).unwrap();
+    // udp/1 has the number of the control port, but nothing listens for knocks over UDP.
+    assert_eq!(
+        (resource.port_list().as_str(), resource.lease),
+        ("tcp/22, udp/1", Duration::from_hours(2))
+    );
+    assert_eq!(
+        resource.ports[0],
+        Port {
+            protocol: Protocol::Tcp,
+            port: 22
+        }
+    );
+    assert_eq!(config.resource(web).unwrap().lease, Duration::from_mins(2));
+    assert!(config.resource(ResourceId(0xC)).is_none());
+    assert_eq!(config.resources().count(), 2);
+
+    let (alice, bob) = (UserId(u32::MAX), UserId(0));
+    assert_eq!(config.user(alice).unwrap().name, "alice");
+    assert!(config.user(alice).unwrap().permits(ssh) && !config.user(alice).unwrap().permits(web));
+    assert!(config.user(bob).unwrap().permits(ssh) && config.user(bob).unwrap().permits(web));
+    assert!(config.user(UserId(1)).is_none());
+    assert_eq!(config.users().count(), 2);
+    let permits = config.permits();
+    assert_eq!(permits.len(), 3);
+    assert!(permits.contains(&PermitKey {
+        user: alice,
+        resource: ssh
+    }));
+    assert!(!permits.contains(&PermitKey {
+        user: alice,
+        resource: web
+    }));
+
+    let plan = config.firewall_plan();
+    assert_eq!(plan.mode, mode);
+    assert_eq!(plan.control, [(Protocol::Tcp, 1)]);
+    assert_eq!(plan.protected.len(), 5);
+    assert!(plan.protected.contains(&(Protocol::Udp, 443)));
+    // No knocks over UDP: the XDP program has no control port to look for.
+    assert_eq!(config.settings().control_port, 0);
+}
+
+#[test]
+fn a_short_longest_lease_shortens_the_default() {
+    let resource = "[resources.a]\nid = \"1\"\nports = [\"tcp/22\"]\n";
+    let config = parse(&format!("{GATE}[firewall]\nmax-lease = \"1m\"\n{resource}")).unwrap();
+    assert_eq!(
+        config.resource(ResourceId(1)).unwrap().lease,
+        Duration::from_mins(1)
+    );
+    let config = parse(&format!("{GATE}{resource}")).unwrap();
+    assert_eq!(
+        config.resource(ResourceId(1)).unwrap().lease,
+        Duration::from_mins(10)
+    );
+}
+
+#[test]
+fn inline_tables_and_dotted_keys_are_sections_too() {
+    let text = format!(
+        "gate.xdp = \"off\"\nresources.ssh = {{ id = \"1\", ports = [\"tcp/22\"] }}\n\
+         users.a = {{ id = \"2\", key = \"{KEY}\", resources = [\"ssh\"] }}\n"
+    );
+    assert!(
+        parse(&text)
+            .unwrap()
+            .user(UserId(2))
+            .unwrap()
+            .permits(ResourceId(1))
+    );
+}
+
+#[test]
+fn what_is_hardly_meant_is_a_warning() {
+    let full = format!(
+        "[resources.a]\nid = \"1\"\nports = [\"tcp/22\"]\n[users.a]\nid = \"1\"\nkey = \"{KEY}\"\nresources = [\"a\"]\n"
+    );
+    let warnings = |gate: &str, rest: &str| parse(&format!("{GATE}{gate}\n{rest}")).unwrap().warnings();
+    assert_eq!(warnings("", &full), Vec::<&str>::new());
+    assert_eq!(
+        warnings("transports = [\"tcp\"]\nerror-policy = \"always\"", &full),
+        Vec::<&str>::new()
+    );
+    let always = warnings("error-policy = \"always\"", &full);
+    assert!(
+        matches!(always[..], [warning] if warning.contains("forged sources are sent an answer")),
+        "{always:?}"
+    );
+    let greedy = warnings("max-connections = 4", &full);
+    assert!(
+        matches!(greedy[..], [warning] if warning.contains("lock out the others")),
+        "{greedy:?}"
+    );
+    let empty = warnings("", "");
+    assert!(
+        matches!(empty[..], [users, resources] if users.contains("[users.NAME]") && resources.contains("[resources.NAME]")),
+        "{empty:?}"
+    );
+}

@@ -1,0 +1,134 @@
+//! Section `[firewall]`.
+
+use super::{duration, number};
+use crate::config::{
+    FirewallSettings,
+    duration::human,
+    error::Report,
+    names,
+    raw::{self, FirewallMode, Given},
+};
+use crate::firewall::{Closed, Mode};
+use std::{ops::RangeInclusive, time::Duration};
+use toml::Spanned;
+
+/// What a lease may last. nftables could hold longer ones, but nobody would mean them.
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(365 * 24);
+const DEFAULT_LEASE: Duration = Duration::from_mins(10);
+const DEFAULT_MAX_LEASE: Duration = Duration::from_hours(24);
+/// The kernel reserves about 16 bytes for each, twice for two address families and twice for expired ones.
+const MOST_LEASES: i64 = 1 << 22;
+
+/// The limits that resources have to keep.
+pub(super) struct Leases {
+    /// For resources that name none.
+    pub default: Duration,
+    /// None is longer.
+    pub longest: Duration,
+}
+
+impl Leases {
+    /// The lease of a resource.
+    pub fn resource(
+        &self,
+        report: &mut Report<'_>,
+        name: &str,
+        given: &Given<raw::DurationText>,
+    ) -> Duration {
+        let what = format!("the lease of resource {name:?}");
+        let Some(lease) = duration(report, &what, given, &LEASE) else {
+            return self.default;
+        };
+        self.keep(report, &what, given, lease)
+    }
+
+    fn keep(
+        &self,
+        report: &mut Report<'_>,
+        what: &str,
+        given: &Given<raw::DurationText>,
+        lease: Duration,
+    ) -> Duration {
+        if lease > self.longest {
+            let (lease, longest) = (human(lease), human(self.longest));
+            report.add(
+                &given.as_ref().map_or(0..0, Spanned::span),
+                format!(
+                    "{what} is {lease}, longer than firewall.max-lease ({longest}); shorten it or raise that"
+                ),
+            );
+        }
+        lease.min(self.longest)
+    }
+}
+
+pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Firewall>) -> (FirewallSettings, Leases) {
+    let firewall = given.map(Spanned::into_inner).unwrap_or_default();
+    let longest =
+        duration(report, "firewall.max-lease", &firewall.max_lease, &LEASE).unwrap_or(DEFAULT_MAX_LEASE);
+    let mut leases = Leases {
+        default: DEFAULT_LEASE.min(longest),
+        longest,
+    };
+    if let Some(lease) = duration(report, "firewall.default-lease", &firewall.default_lease, &LEASE) {
+        leases.default = leases.keep(report, "firewall.default-lease", &firewall.default_lease, lease);
+    }
+    let max_leases = number(
+        report,
+        "firewall.max-leases",
+        &firewall.max_leases,
+        1..=MOST_LEASES,
+        65_536,
+    );
+    (
+        FirewallSettings {
+            mode: mode(report, &firewall),
+            max_leases,
+        },
+        leases,
+    )
+}
+
+fn mode(report: &mut Report<'_>, firewall: &raw::Firewall) -> Mode {
+    match firewall.mode.unwrap_or(FirewallMode::Guard) {
+        FirewallMode::Guard => {
+            for (option, given) in [("table", &firewall.table), ("chain", &firewall.chain)] {
+                if let Some(given) = given {
+                    let text = format!(
+                        "firewall.{option} belongs to mode = \"chain\"; guard mode has its own table: remove this, or \
+                         set mode = \"chain\""
+                    );
+                    report.add(&given.span(), text);
+                }
+            }
+            let closed = match firewall.closed.as_ref().map(Spanned::get_ref) {
+                None | Some(raw::Closed::Drop) => Closed::Drop,
+                Some(raw::Closed::Reject) => Closed::Reject,
+            };
+            Mode::Guard { closed }
+        }
+        FirewallMode::Chain => {
+            if let Some(closed) = &firewall.closed {
+                report.add(
+                    &closed.span(),
+                    "firewall.closed belongs to mode = \"guard\"; in chain mode your own rules close the ports: remove \
+                     this, or set mode = \"guard\"",
+                );
+            }
+            Mode::Chain {
+                table: name(report, "table", &firewall.table, "filter"),
+                chain: name(report, "chain", &firewall.chain, "LETMEIN-INPUT"),
+            }
+        }
+    }
+}
+
+fn name(report: &mut Report<'_>, what: &str, given: &Given<String>, default: &str) -> String {
+    let Some(written) = given else {
+        return default.to_owned();
+    };
+    if let Err(error) = names::check_nft(what, written.get_ref()) {
+        report.add(&written.span(), error);
+    }
+    written.get_ref().clone()
+}

@@ -1,0 +1,87 @@
+//! What the firewall, the XDP program and the log need of a configuration.
+
+use super::{Config, ErrorPolicy};
+use crate::firewall::{self, FirewallPlan, Protocol};
+use letmein_common::maps::{PermitKey, Settings};
+
+impl Config {
+    /// Every permitted pair of user and resource.
+    #[must_use]
+    pub fn permits(&self) -> Vec<PermitKey> {
+        self.users()
+            .flat_map(|(id, user)| {
+                user.permits.iter().map(move |resource| PermitKey {
+                    user: id,
+                    resource: *resource,
+                })
+            })
+            .collect()
+    }
+
+    /// All ports of all resources.
+    #[must_use]
+    pub fn protected_ports(&self) -> Vec<(Protocol, u16)> {
+        let ports = self.resources.values().flat_map(|resource| &resource.ports);
+        ports.map(|port| (port.protocol, port.port)).collect()
+    }
+
+    /// What the firewall has to look like.
+    #[must_use]
+    pub fn firewall_plan(&self) -> FirewallPlan {
+        let transports = [(self.gate.udp, Protocol::Udp), (self.gate.tcp, Protocol::Tcp)];
+        FirewallPlan {
+            mode: self.firewall.mode.clone(),
+            protected: self.protected_ports(),
+            control: transports
+                .into_iter()
+                .filter_map(|(on, protocol)| on.then_some((protocol, self.gate.port)))
+                .collect(),
+            // Expired elements count against a set's size until the kernel collects them.
+            capacity: self
+                .firewall
+                .max_leases
+                .saturating_mul(2)
+                .max(firewall::DEFAULT_CAPACITY),
+        }
+    }
+
+    /// What the XDP program is loaded with.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            limit: self.gate.limit,
+            prefixes: self.gate.prefixes,
+            control_port: if self.gate.udp {
+                u32::from(self.gate.port)
+            } else {
+                0
+            },
+            answer_strangers: u32::from(self.gate.error_policy == ErrorPolicy::Always),
+        }
+    }
+
+    /// What is allowed, but hardly meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.gate.udp && self.gate.error_policy == ErrorPolicy::Always {
+            warnings.push(
+                "gate.error-policy = \"always\" answers strangers over UDP: refused datagrams reach the daemon, \
+                 and forged sources are sent an answer; \"basic-auth\" does neither",
+            );
+        }
+        if self.gate.tcp && self.gate.max_connections_per_source >= self.gate.max_connections {
+            warnings.push(
+                "gate.max-connections-per-source is not below gate.max-connections: one source can take all TCP \
+                 connections and lock out the others",
+            );
+        }
+        if self.users.is_empty() {
+            warnings.push("there is no [users.NAME] section: nobody can knock");
+        }
+        if self.resources.is_empty() {
+            warnings.push("there is no [resources.NAME] section: there is nothing to protect or open");
+        }
+        warnings
+    }
+}

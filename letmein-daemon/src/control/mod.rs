@@ -1,0 +1,5 @@
+//! The control port's sockets.
+
+pub mod limits;
+pub mod tcp;
+pub mod udp;

@@ -1,0 +1,269 @@
+//! What is in a table already, and whose it is.
+
+use serde_json::Value;
+
+use super::error::FirewallError;
+use super::plan::{GUARD_CHAIN, GUARD_TABLE, MARK, PROTECTED_SET, SetNames};
+
+/// The objects of one table as nft lists them.
+///
+/// Kept as plain JSON: a user's table may hold anything that this or a later nft knows, and only names,
+/// comments, types and hooks matter here.
+pub(super) struct Listing {
+    objects: Vec<(String, Value)>,
+}
+
+impl Listing {
+    pub(super) fn parse(json: &[u8]) -> serde_json::Result<Self> {
+        let document: Value = serde_json::from_slice(json)?;
+        let objects = document
+            .get("nftables")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let objects = objects.filter_map(Value::as_object).flatten();
+        Ok(Self {
+            objects: objects
+                .map(|(kind, object)| (kind.clone(), object.clone()))
+                .collect(),
+        })
+    }
+
+    fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.objects
+            .iter()
+            .filter(move |(other, _)| other == kind)
+            .map(|(_, object)| object)
+    }
+
+    fn named<'a>(&'a self, kind: &'a str, name: &'a str) -> Option<&'a Value> {
+        self.of_kind(kind)
+            .find(move |object| text(object, "name") == Some(name))
+    }
+
+    pub(super) fn has_set(&self, name: &str) -> bool {
+        self.named("set", name).is_some()
+    }
+
+    /// The handles of our rules, with the chain each is in.
+    pub(super) fn marked_rules(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.of_kind("rule")
+            .filter(|rule| is_marked(rule))
+            .filter_map(|rule| {
+                let handle = rule.get("handle").and_then(Value::as_u64)?;
+                Some((text(rule, "chain")?, u32::try_from(handle).ok()?))
+            })
+    }
+
+    /// Refuses a table `inet letmein` that somebody else made.
+    pub(super) fn check_guard(&self, sets: &SetNames) -> Result<(), FirewallError> {
+        for (kind, object) in &self.objects {
+            let name = text(object, "name").unwrap_or_default();
+            let ours = match kind.as_str() {
+                "metainfo" | "table" | "rule" => true,
+                "chain" => name == GUARD_CHAIN,
+                "set" => [sets.leases4, sets.leases6, PROTECTED_SET].contains(&name),
+                _ => false,
+            };
+            if !ours {
+                return Err(FirewallError::ForeignTable {
+                    what: format!("it holds the {kind} `{name}`"),
+                });
+            }
+        }
+        if let Some(chain) = self.named("chain", GUARD_CHAIN)
+            && text(chain, "hook") != Some("input")
+        {
+            return Err(FirewallError::ForeignTable {
+                what: "its chain `input` is not at the input hook".to_owned(),
+            });
+        }
+        if self.of_kind("rule").next().is_some() && !self.of_kind("rule").any(is_marked) {
+            return Err(FirewallError::ForeignTable {
+                what: "its rules are not ours".to_owned(),
+            });
+        }
+        self.check_sets(sets)?;
+        self.check_set(GUARD_TABLE, PROTECTED_SET, &["inet_proto", "inet_service"])
+    }
+
+    /// Refuses a user's table or chain that we cannot use, or would harm.
+    pub(super) fn check_chain(&self, sets: &SetNames, chain: &str) -> Result<(), FirewallError> {
+        let names = || (sets.table.clone(), chain.to_owned());
+        let Some(found) = self.named("chain", chain) else {
+            let (table, chain) = names();
+            return Err(FirewallError::NoChain { table, chain });
+        };
+        if found.get("hook").is_some() {
+            let (table, chain) = names();
+            return Err(FirewallError::BaseChain { table, chain });
+        }
+        let mut rules = self
+            .of_kind("rule")
+            .filter(|rule| text(rule, "chain") == Some(chain));
+        if rules.any(|rule| !is_marked(rule)) {
+            let (table, chain) = names();
+            return Err(FirewallError::ForeignRules { table, chain });
+        }
+        self.check_sets(sets)
+    }
+
+    /// Whether a rule of the table jumps or goes to the chain. (A verdict map may do so too: its elements are
+    /// not listed.)
+    pub(super) fn is_jumped_to(&self, chain: &str) -> bool {
+        self.of_kind("rule").any(|rule| jumps_to(rule, chain)) || self.of_kind("map").next().is_some()
+    }
+
+    fn check_sets(&self, sets: &SetNames) -> Result<(), FirewallError> {
+        self.check_set(
+            &sets.table,
+            sets.leases4,
+            &["ipv4_addr", "inet_proto", "inet_service"],
+        )?;
+        self.check_set(
+            &sets.table,
+            sets.leases6,
+            &["ipv6_addr", "inet_proto", "inet_service"],
+        )
+    }
+
+    fn check_set(&self, table: &str, name: &str, key: &[&str]) -> Result<(), FirewallError> {
+        let Some(set) = self.named("set", name) else {
+            return Ok(());
+        };
+        let types = set
+            .get("type")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        let flags = set
+            .get("flags")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        let wanted: &[&str] = if name == PROTECTED_SET { &[] } else { &["timeout"] };
+        if types.eq(key.iter().copied()) && flags.eq(wanted.iter().copied()) {
+            Ok(())
+        } else {
+            Err(FirewallError::ForeignSet {
+                table: table.to_owned(),
+                set: name.to_owned(),
+            })
+        }
+    }
+}
+
+fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+    object.get(field).and_then(Value::as_str)
+}
+
+fn is_marked(rule: &Value) -> bool {
+    text(rule, "comment").is_some_and(|comment| comment.starts_with(MARK))
+}
+
+fn jumps_to(value: &Value, chain: &str) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| jumps_to(item, chain)),
+        Value::Object(fields) => fields.iter().any(|(name, field)| {
+            (["jump", "goto"].contains(&name.as_str()) && text(field, "target") == Some(chain))
+                || jumps_to(field, chain)
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{Closed, FirewallPlan, Mode};
+    use super::*;
+
+    fn guard_sets() -> SetNames {
+        let mode = Mode::Guard { closed: Closed::Drop };
+        FirewallPlan {
+            mode,
+            protected: vec![],
+            control: vec![],
+            capacity: 8,
+        }
+        .sets()
+    }
+
+    fn chain_sets() -> SetNames {
+        let mode = Mode::Chain {
+            table: "filter".to_owned(),
+            chain: "LETMEIN-INPUT".to_owned(),
+        };
+        FirewallPlan {
+            mode,
+            protected: vec![],
+            control: vec![],
+            capacity: 8,
+        }
+        .sets()
+    }
+
+    fn listing(objects: &[&str]) -> Listing {
+        Listing::parse(format!(r#"{{"nftables": [{}]}}"#, objects.join(",")).as_bytes()).unwrap()
+    }
+
+    const OUR_CHAIN: &str = r#"{"chain": {"name": "input", "hook": "input", "type": "filter"}}"#;
+    const OUR_RULE: &str = r#"{"rule": {"chain": "input", "handle": 7, "comment": "letmein: loopback"}}"#;
+    const FOREIGN_RULE: &str = r#"{"rule": {"chain": "LETMEIN-INPUT", "handle": 8, "comment": "mine"}}"#;
+    const LEASES4: &str = r#"{"set": {"name": "leases4", "flags": ["timeout"],
+                              "type": ["ipv4_addr", "inet_proto", "inet_service"]}}"#;
+
+    #[test]
+    fn a_table_of_ours_is_taken_over_flushed_or_not() {
+        listing(&[]).check_guard(&guard_sets()).unwrap();
+        listing(&[LEASES4]).check_guard(&guard_sets()).unwrap();
+        let whole = listing(&[LEASES4, OUR_CHAIN, OUR_RULE]);
+        whole.check_guard(&guard_sets()).unwrap();
+        assert_eq!(whole.marked_rules().collect::<Vec<_>>(), [("input", 7)]);
+    }
+
+    #[test]
+    fn a_table_of_somebody_else_is_refused() {
+        for foreign in [
+            r#"{"chain": {"name": "other"}}"#,
+            r#"{"chain": {"name": "input", "hook": "forward"}}"#,
+            r#"{"map": {"name": "m"}}"#,
+            FOREIGN_RULE,
+        ] {
+            let outcome = listing(&[foreign]).check_guard(&guard_sets());
+            assert!(
+                matches!(outcome, Err(FirewallError::ForeignTable { .. })),
+                "{foreign}"
+            );
+        }
+        let set = r#"{"set": {"name": "leases4", "type": "ipv4_addr", "flags": ["timeout"]}}"#;
+        let outcome = listing(&[set]).check_guard(&guard_sets());
+        assert!(matches!(outcome, Err(FirewallError::ForeignSet { .. })));
+    }
+
+    #[test]
+    fn a_users_chain_must_be_there_plain_and_ours_alone() {
+        let check = |objects: &[&str]| listing(objects).check_chain(&chain_sets(), "LETMEIN-INPUT");
+        let chain = r#"{"chain": {"name": "LETMEIN-INPUT"}}"#;
+        check(&[chain, OUR_RULE, OUR_CHAIN]).unwrap();
+        assert!(matches!(check(&[OUR_CHAIN]), Err(FirewallError::NoChain { .. })));
+        let base = r#"{"chain": {"name": "LETMEIN-INPUT", "hook": "input"}}"#;
+        assert!(matches!(check(&[base]), Err(FirewallError::BaseChain { .. })));
+        assert!(matches!(
+            check(&[chain, FOREIGN_RULE]),
+            Err(FirewallError::ForeignRules { .. })
+        ));
+    }
+
+    #[test]
+    fn a_jump_is_found_wherever_it_is() {
+        let rule = |expr: &str| format!(r#"{{"rule": {{"chain": "input", "expr": [{expr}]}}}}"#);
+        let jump = rule(r#"{"jump": {"target": "LETMEIN-INPUT"}}"#);
+        let mapped = rule(r#"{"vmap": {"data": {"set": [["new", {"goto": {"target": "LETMEIN-INPUT"}}]]}}}"#);
+        let other = rule(r#"{"jump": {"target": "OTHER"}}"#);
+        assert!(listing(&[&jump]).is_jumped_to("LETMEIN-INPUT"));
+        assert!(listing(&[&mapped]).is_jumped_to("LETMEIN-INPUT"));
+        assert!(!listing(&[&other]).is_jumped_to("LETMEIN-INPUT"));
+    }
+}

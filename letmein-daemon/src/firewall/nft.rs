@@ -1,0 +1,144 @@
+//! Running the `nft` program, with its JSON on standard input.
+//!
+//! The `nftables` crate gives the JSON its types. Its own helper is not used to run nft: that one leaves
+//! standard error to the terminal, so the reason of a refusal would be lost.
+
+use std::io::{self, Write};
+use std::process::{Command, Output, Stdio};
+
+use nftables::batch::Batch;
+use nftables::schema::{NfCmd, NfListObject, Table};
+use nftables::types::NfFamily;
+
+use super::error::FirewallError;
+use super::listing::Listing;
+
+/// Where nft is: in PATH, or where distributions put it when PATH lacks the `sbin` directories, as after a
+/// plain `su`.
+const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
+
+/// Carries out a batch in one transaction.
+pub(super) fn apply(batch: Batch<'_>, doing: &'static str) -> Result<(), FirewallError> {
+    let output = run(&[], batch, doing)?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(refusal(&output, doing))
+    }
+}
+
+/// What a table of family `inet` holds, without the elements of its sets; `None` if there is no such table.
+pub(super) fn list(table: &str) -> Result<Option<Listing>, FirewallError> {
+    let doing = "listing a table";
+    let mut batch = Batch::new();
+    let table = Table {
+        family: NfFamily::INet,
+        name: table.into(),
+        handle: None,
+    };
+    batch.add_cmd(NfCmd::List(NfListObject::Table(table)));
+    let output = run(&["--terse"], batch, doing)?;
+    if output.status.success() {
+        return Listing::parse(&output.stdout)
+            .map(Some)
+            .map_err(|error| FirewallError::Nft {
+                doing,
+                message: format!("its JSON could not be read: {error}"),
+            });
+    }
+    if String::from_utf8_lossy(&output.stderr).contains("No such file or directory") {
+        return Ok(None);
+    }
+    Err(refusal(&output, doing))
+}
+
+fn run(arguments: &[&str], batch: Batch<'_>, doing: &'static str) -> Result<Output, FirewallError> {
+    let input = serde_json::to_vec(&batch.to_nftables()).map_err(|error| FirewallError::Nft {
+        doing,
+        message: error.to_string(),
+    })?;
+    run_first(&PROGRAMS, arguments, &input)
+}
+
+/// Runs the first of these programs that is there.
+fn run_first(programs: &[&str], arguments: &[&str], input: &[u8]) -> Result<Output, FirewallError> {
+    for program in programs {
+        match run_program(program, arguments, input) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => return outcome.map_err(FirewallError::NftNotRun),
+        }
+    }
+    Err(FirewallError::NftMissing)
+}
+
+fn run_program(program: &str, arguments: &[&str], input: &[u8]) -> io::Result<Output> {
+    let mut nft = Command::new(program)
+        .arg("--json")
+        .args(arguments)
+        .args(["--file", "-"])
+        // Its messages are told apart by their English text.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = nft.stdin.take() {
+        match stdin.write_all(input) {
+            // It ended before it read all: its exit status and standard error tell why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            outcome => outcome?,
+        }
+    }
+    nft.wait_with_output()
+}
+
+fn refusal(output: &Output, doing: &'static str) -> FirewallError {
+    let message = String::from_utf8_lossy(&output.stderr);
+    if message.contains("Operation not permitted") {
+        return FirewallError::NoPrivilege;
+    }
+    let message = match message.trim() {
+        "" => output.status.to_string(),
+        text => text.to_owned(),
+    };
+    FirewallError::Nft { doing, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn failed(stderr: &str) -> FirewallError {
+        let output = Output {
+            status: ExitStatus::from_raw(256),
+            stdout: vec![],
+            stderr: stderr.as_bytes().to_vec(),
+        };
+        refusal(&output, "testing")
+    }
+
+    #[test]
+    fn the_first_program_that_is_there_is_run() {
+        let missing = run_first(&["/nowhere/nft"], &[], b"");
+        assert!(matches!(missing, Err(FirewallError::NftMissing)), "{missing:?}");
+        // `true` neither reads its input nor complains: a full pipe that breaks is no error either.
+        let output = run_first(&["/nowhere/nft", "true"], &[], &vec![0; 1 << 20]).unwrap();
+        assert!(output.status.success());
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        assert!(matches!(
+            failed("Operation not permitted (you must be root)\n"),
+            FirewallError::NoPrivilege
+        ));
+        assert_eq!(
+            failed("Error: no\n").to_string(),
+            "nft failed while testing: Error: no"
+        );
+        assert_eq!(failed("").to_string(), "nft failed while testing: exit status: 1");
+    }
+}

@@ -1,0 +1,137 @@
+//! Leases: what a proven knock gets, within the configuration's limits.
+
+use crate::{
+    config::{Config, Resource, User},
+    firewall::{Firewall, FirewallError, LeaseKey},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+use thiserror::Error;
+use tracing::info;
+
+/// Why a genuine knock opens nothing.
+#[derive(Debug, Error)]
+pub enum LeaseError {
+    /// `firewall.max-leases` is reached.
+    #[error("{limit} leases live already, which is firewall.max-leases")]
+    TooMany {
+        /// The limit.
+        limit: u32,
+    },
+    /// The kernel did not do it.
+    #[error(transparent)]
+    Firewall(#[from] FirewallError),
+}
+
+/// Opens and closes leases. The kernel's sets are the record; the mirror here only counts.
+pub struct Leases {
+    firewall: Firewall,
+    limit: u32,
+    ends: HashMap<LeaseKey, Instant>,
+}
+
+impl Leases {
+    /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
+    pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
+        let ports: HashSet<_> = config.protected_ports().into_iter().collect();
+        let now = Instant::now();
+        let mut ends = HashMap::new();
+        let mut orphans = Vec::new();
+        for lease in firewall.leases()? {
+            if ports.contains(&(lease.key.protocol, lease.key.port)) {
+                ends.insert(lease.key, now + lease.remaining);
+            } else {
+                orphans.push(lease.key);
+            }
+        }
+        if !orphans.is_empty() {
+            firewall.close(&orphans)?;
+            info!(
+                "closed {} leases of resources that are no longer configured",
+                orphans.len()
+            );
+        }
+        Ok(Self {
+            firewall,
+            limit: config.firewall.max_leases,
+            ends,
+        })
+    }
+
+    /// Opens all ports of the resource for `address`, or extends them.
+    pub fn open(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
+        let keys = keys(resource, address);
+        self.check_limit(&keys)?;
+        self.firewall.open(&keys, resource.lease)?;
+        let end = Instant::now() + resource.lease;
+        self.ends.extend(keys.iter().map(|key| (*key, end)));
+        info!(
+            "{} opened {} ({}) for {address} until {} ({})",
+            user.name,
+            resource.name,
+            resource.port_list(),
+            until(resource.lease),
+            human(resource.lease),
+        );
+        Ok(())
+    }
+
+    /// Closes all ports of the resource for `address`. That none was open is no error.
+    pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
+        let keys = keys(resource, address);
+        let closed = self.firewall.close(&keys)?;
+        for key in &keys {
+            self.ends.remove(key);
+        }
+        let what = if closed == 0 {
+            "revoked, though it was not open,"
+        } else {
+            "closed"
+        };
+        info!(
+            "{} {what} {} ({}) for {address}",
+            user.name,
+            resource.name,
+            resource.port_list()
+        );
+        Ok(())
+    }
+
+    fn check_limit(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {
+        let limit = self.limit as usize;
+        let added = keys.iter().filter(|key| !self.ends.contains_key(key)).count();
+        if self.ends.len() + added > limit {
+            let now = Instant::now();
+            self.ends.retain(|_, end| *end > now);
+        }
+        let added = keys.iter().filter(|key| !self.ends.contains_key(key)).count();
+        if self.ends.len() + added > limit {
+            Err(LeaseError::TooMany { limit: self.limit })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn keys(resource: &Resource, address: IpAddr) -> Vec<LeaseKey> {
+    resource
+        .ports
+        .iter()
+        .map(|port| LeaseKey::new(address, port.protocol, port.port))
+        .collect()
+}
+
+/// The time of day, UTC, at which a lease that starts now ends.
+fn until(lease: Duration) -> String {
+    let end = Timestamp::now() + lease;
+    end.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+fn human(duration: Duration) -> String {
+    SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
+}

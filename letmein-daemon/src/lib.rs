@@ -1,0 +1,15 @@
+//! `letmeind`: opens ports for who proves a key, and keeps them closed for everybody else.
+//!
+//! A knock's way: [`xdp`] (the kernel checks it) or [`userspace_gate`] (the same checks without XDP) →
+//! [`control`] (sockets) → [`protocol`] (the messages' meaning) → [`leases`] → [`firewall`].
+
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod exchange;
+pub mod firewall;
+pub mod leases;
+pub mod protocol;
+pub mod server;
+pub mod userspace_gate;
+pub mod xdp;

@@ -1,0 +1,194 @@
+//! Bringing the gate up, keeping it up, and taking it down.
+
+use crate::{
+    config::{Config, XdpMode},
+    control::{limits::Connections, tcp, udp},
+    exchange::Exchanges,
+    firewall::Firewall,
+    leases::Leases,
+    userspace_gate::UserspaceGate,
+    xdp::{KernelGate, Mode, Object, Plan},
+};
+use anyhow::Context as _;
+use letmein_common::reason::{Counters, Reason};
+use std::{cell::RefCell, fmt::Write as _, net::SocketAddr, rc::Rc, time::Duration};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    signal::unix::{SignalKind, signal},
+    task::{LocalSet, spawn_local},
+    time::{Interval, MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+/// How often the log says what was refused, if anything was.
+const REPORT_EVERY: Duration = Duration::from_mins(1);
+
+/// What every socket needs to serve a knock.
+pub struct State {
+    /// The configuration this process runs with.
+    pub config: Config,
+    /// What is open.
+    pub leases: RefCell<Leases>,
+}
+
+/// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    let firewall = Firewall::install(&config.firewall_plan())?;
+    let leases = Leases::take_over(firewall, &config)?;
+    let udp_sockets = if config.gate.udp {
+        bind_udp(&config)?
+    } else {
+        Vec::new()
+    };
+    let tcp_sockets = if config.gate.tcp {
+        bind_tcp(&config)?
+    } else {
+        Vec::new()
+    };
+    let gate = Rc::new(gate(&config)?);
+
+    let state = Rc::new(State {
+        config,
+        leases: RefCell::new(leases),
+    });
+    let settings = &state.config.gate;
+    let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
+    for socket in udp_sockets {
+        let server = udp::Server::new(socket, Rc::clone(&gate), Rc::clone(&exchanges), Rc::clone(&state));
+        spawn_local(server.serve());
+    }
+    let connections = Connections::new(
+        settings.max_connections,
+        settings.max_connections_per_source,
+        settings.prefixes,
+    );
+    let connections = Rc::new(RefCell::new(connections));
+    for listener in tcp_sockets {
+        spawn_local(tcp::serve(listener, Rc::clone(&connections), Rc::clone(&state)));
+    }
+    info!("ready on port {}", settings.port);
+    until_stopped(&gate).await
+}
+
+/// The checks in front of the UDP sockets: in the kernel, or here.
+fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
+    let mode = match config.gate.xdp {
+        XdpMode::Off => {
+            info!("xdp = \"off\": knocks are checked in userspace");
+            return Ok(udp::Gate::Userspace(Rc::new(UserspaceGate::new(config))));
+        }
+        XdpMode::Auto => Mode::Auto,
+        XdpMode::Native => Mode::Native,
+        XdpMode::Generic => Mode::Generic,
+    };
+    let plan = Plan {
+        settings: config.settings(),
+        users: config.users().map(|(id, user)| (id, &user.key)).collect(),
+        permits: config.permits(),
+        seen_salts: config.gate.seen_salts,
+        pending_challenges: config.gate.pending_challenges,
+    };
+    let mut kernel = KernelGate::load(Object::embedded()?, &plan)?;
+    for interface in &config.gate.interfaces {
+        let attached = kernel.attach(interface, mode)?;
+        if attached.native {
+            info!("XDP program attached to {interface}, native");
+        } else {
+            warn!("XDP program attached to {interface}, generic: it works, but later and slower than native");
+        }
+    }
+    Ok(udp::Gate::Kernel(Rc::new(RefCell::new(kernel))))
+}
+
+fn bind_udp(config: &Config) -> anyhow::Result<Vec<UdpSocket>> {
+    listen_addresses(config)
+        .map(|address| udp::bind(address).with_context(|| taken("udp", address)))
+        .collect()
+}
+
+fn bind_tcp(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
+    listen_addresses(config)
+        .map(|address| tcp::listen(address).with_context(|| taken("tcp", address)))
+        .collect()
+}
+
+fn listen_addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
+    config
+        .gate
+        .addresses
+        .iter()
+        .map(|address| SocketAddr::new(*address, config.gate.port))
+}
+
+fn taken(protocol: &str, address: SocketAddr) -> String {
+    format!(
+        "cannot listen on {protocol} {address}; is another program on that port (`ss -lnp`), or is the address \
+         in gate.addresses not this machine's?"
+    )
+}
+
+/// Signals and the log's regular report.
+async fn until_stopped(gate: &udp::Gate) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut report = signal(SignalKind::user_defined1())?;
+    let mut clock = report_clock();
+    let mut reported = Counters::default();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
+            _ = report.recv() => {
+                reported = counters(gate)?;
+                info!("{}", counters_line(&reported));
+            }
+            _ = clock.tick() => {
+                let now = counters(gate)?;
+                if now != reported {
+                    info!("{}", counters_line(&now));
+                    reported = now;
+                }
+            }
+        }
+    }
+    info!("stopping; protected ports stay closed and leases run on");
+    Ok(())
+}
+
+fn report_clock() -> Interval {
+    let mut clock = interval(REPORT_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}
+
+fn counters(gate: &udp::Gate) -> anyhow::Result<Counters> {
+    Ok(match gate {
+        udp::Gate::Kernel(kernel) => kernel.borrow().counters()?,
+        udp::Gate::Userspace(gate) => gate.counters(),
+    })
+}
+
+/// `counters genuine=2 auth=7`: how many control datagrams were let through, and why others were not.
+fn counters_line(counters: &Counters) -> String {
+    let mut line = format!("counters genuine={}", counters.genuine);
+    for reason in Reason::ALL {
+        let count = counters.of(*reason);
+        if count > 0 {
+            // Writing to a string does not fail.
+            let _infallible = write!(line, " {}={count}", reason.name());
+        }
+    }
+    line
+}

@@ -1,0 +1,72 @@
+//! What can go wrong with XDP, and what to do about it.
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use thiserror::Error;
+
+/// Why the XDP program does not run.
+#[derive(Debug, Error)]
+pub enum XdpError {
+    /// The binary was built by plain `cargo build`.
+    #[error(
+        "this letmeind was built without its XDP program; run `cargo xtask build-ebpf` and build it again, or \
+         set xdp = \"off\" in section [gate] to check knocks in userspace"
+    )]
+    NotBuiltIn,
+    /// No `CAP_BPF` or `CAP_NET_ADMIN`.
+    #[error("the kernel does not let this process use BPF; run letmeind as root")]
+    Permission,
+    /// The kernel refused the object or a map.
+    #[error(
+        "the kernel does not load the XDP program: {0}; `cargo xtask doctor` tells what it lacks, and \
+         xdp = \"off\" in section [gate] does without"
+    )]
+    Load(#[source] EbpfError),
+    /// The object lacks a map or the program.
+    #[error("the XDP object has no {0}; it does not belong to this letmeind")]
+    Missing(&'static str),
+    /// The verifier refused the program.
+    #[error("the kernel's verifier does not accept the XDP program: {0}")]
+    Verifier(#[source] ProgramError),
+    /// A map could not be written or read.
+    #[error("BPF map {map}: {source}")]
+    Map {
+        /// The map's name.
+        map: &'static str,
+        /// The kernel's answer.
+        source: MapError,
+    },
+    /// No such interface.
+    #[error("there is no network interface {interface:?}; `ip link` lists them, gate.interfaces names them")]
+    NoInterface {
+        /// The name in the configuration.
+        interface: String,
+    },
+    /// Another XDP program is attached.
+    #[error(
+        "another XDP program is attached to {interface:?}; `bpftool net show dev {interface}` tells whose, and \
+         `ip link set dev {interface} xdp off` removes one that nobody needs"
+    )]
+    Busy {
+        /// The interface.
+        interface: String,
+    },
+    /// The driver has no XDP, or not for these settings.
+    #[error(
+        "the driver of {interface:?} does not take XDP programs ({source}); set xdp = \"generic\" in section \
+         [gate], or lower the MTU, switch LRO off and use fewer channels (`ethtool -k`, `ethtool -L`)"
+    )]
+    NotSupported {
+        /// The interface.
+        interface: String,
+        /// The driver's answer.
+        source: ProgramError,
+    },
+    /// Anything else about attaching.
+    #[error("cannot attach the XDP program to {interface:?}: {source}")]
+    Attach {
+        /// The interface.
+        interface: String,
+        /// The kernel's answer.
+        source: ProgramError,
+    },
+}

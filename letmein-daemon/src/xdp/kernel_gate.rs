@@ -1,0 +1,148 @@
+//! The gate in the kernel: the loaded program and its maps.
+
+use super::{
+    attach::{self, Attached, Mode},
+    error::XdpError,
+    object::Object,
+};
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::{HashMap, Map, MapData, MapError, PerCpuArray},
+    programs::Xdp,
+};
+use letmein_common::{
+    UserId,
+    hmac::KeyedStates,
+    keccak::LANES,
+    maps::{Pending, PendingKey, PermitKey, Settings},
+    reason::Counters,
+};
+
+/// The name of the program in the object.
+const PROGRAM: &str = "letmein";
+
+/// What the program is loaded with.
+pub struct Plan<'a> {
+    /// Ports, limits, flags.
+    pub settings: Settings,
+    /// Every user's key.
+    pub users: Vec<(UserId, &'a KeyedStates)>,
+    /// Who may open what.
+    pub permits: Vec<PermitKey>,
+    /// How many salts are remembered.
+    pub seen_salts: u32,
+    /// How many challenges may be pending.
+    pub pending_challenges: u32,
+}
+
+/// The loaded program. Dropping it detaches and unloads it.
+pub struct KernelGate {
+    ebpf: Ebpf,
+    pending: HashMap<MapData, PendingKey, Pending>,
+    counters: PerCpuArray<MapData, Counters>,
+}
+
+impl KernelGate {
+    /// Loads `object` and fills its maps. No packet passes through it before [`KernelGate::attach`].
+    pub fn load(object: Object<'_>, plan: &Plan<'_>) -> Result<Self, XdpError> {
+        let mut ebpf = EbpfLoader::new()
+            .override_global("SETTINGS", &plan.settings, true)
+            .map_max_entries("USERS", size(plan.users.len()))
+            .map_max_entries("PERMITS", size(plan.permits.len()))
+            .map_max_entries("SALTS", plan.seen_salts.max(1))
+            .map_max_entries("PENDING", plan.pending_challenges.max(1))
+            .load(object.bytes())
+            .map_err(load_error)?;
+        // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
+        program_mut(&mut ebpf)?.load().map_err(XdpError::Verifier)?;
+        fill_users(&mut ebpf, plan)?;
+        fill_permits(&mut ebpf, plan)?;
+        let pending = take(&mut ebpf, "PENDING")?;
+        let counters = take(&mut ebpf, "COUNTERS")?;
+        Ok(Self {
+            ebpf,
+            pending,
+            counters,
+        })
+    }
+
+    /// Attaches the program to an interface.
+    pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, XdpError> {
+        attach::attach(program_mut(&mut self.ebpf)?, interface, mode)
+    }
+
+    /// Lets the RESPONSE to a challenge pass until it lapses.
+    pub fn expect_response(&mut self, exchange: &PendingKey, pending: &Pending) -> Result<(), XdpError> {
+        self.pending
+            .insert(exchange, pending, 0)
+            .map_err(|source| XdpError::Map {
+                map: "PENDING",
+                source,
+            })
+    }
+
+    /// What the program has counted since it was loaded, over all CPUs.
+    pub fn counters(&self) -> Result<Counters, XdpError> {
+        let cpus = self.counters.get(&0, 0).map_err(|source| XdpError::Map {
+            map: "COUNTERS",
+            source,
+        })?;
+        let mut sum = Counters::default();
+        for counters in cpus.iter() {
+            sum.add(counters);
+        }
+        Ok(sum)
+    }
+
+    /// The program itself, for measurements.
+    pub fn program(&self) -> Result<&Xdp, XdpError> {
+        let program = self.ebpf.program(PROGRAM).ok_or(XdpError::Missing("program"))?;
+        program.try_into().map_err(XdpError::Verifier)
+    }
+}
+
+fn program_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp, XdpError> {
+    let program = ebpf.program_mut(PROGRAM).ok_or(XdpError::Missing("program"))?;
+    program.try_into().map_err(XdpError::Verifier)
+}
+
+/// A map's size for this many entries: a map of none cannot be made.
+fn size(entries: usize) -> u32 {
+    u32::try_from(entries).unwrap_or(u32::MAX).max(1)
+}
+
+fn fill_users(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
+    let mut users: HashMap<_, UserId, [u64; 2 * LANES]> = take(ebpf, "USERS")?;
+    for (user, states) in &plan.users {
+        users
+            .insert(user, *states.lanes(), 0)
+            .map_err(|source| XdpError::Map { map: "USERS", source })?;
+    }
+    Ok(())
+}
+
+fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
+    let mut permits: HashMap<_, PermitKey, u8> = take(ebpf, "PERMITS")?;
+    for permit in &plan.permits {
+        permits.insert(permit, 0, 0).map_err(|source| XdpError::Map {
+            map: "PERMITS",
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes a map out of the object.
+fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, map: &'static str) -> Result<M, XdpError> {
+    let found = ebpf.take_map(map).ok_or(XdpError::Missing(map))?;
+    M::try_from(found).map_err(|source| XdpError::Map { map, source })
+}
+
+fn load_error(error: EbpfError) -> XdpError {
+    if let EbpfError::MapError(MapError::CreateError { io_error, .. }) = &error
+        && io_error.kind() == std::io::ErrorKind::PermissionDenied
+    {
+        return XdpError::Permission;
+    }
+    XdpError::Load(error)
+}

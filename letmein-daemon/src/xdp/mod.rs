@@ -1,0 +1,11 @@
+//! The XDP program in the kernel: loading it, attaching it, and the maps behind it.
+
+mod attach;
+mod error;
+mod kernel_gate;
+mod object;
+
+pub use attach::{Attached, Mode};
+pub use error::XdpError;
+pub use kernel_gate::{KernelGate, Plan};
+pub use object::Object;

@@ -1,0 +1,24 @@
+//! An XDP program that only passes: what every measurement of the real one is compared with.
+
+#![no_std]
+#![no_main]
+#![expect(unsafe_code, reason = "the licence section has to carry its fixed name")]
+
+use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
+
+/// Passes.
+#[xdp(frags)]
+fn bare(_: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// As in the real program: never reached.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// As in the real program.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,53 @@
+//! The XDP program: checks every UDP control packet at the NIC, and passes everything else untouched.
+//!
+//! Frame → [`parse`] (Ethernet, IP, UDP) → [`control`] (is it for the gate, and genuine?) → verdict.
+
+#![no_std]
+#![no_main]
+#![expect(
+    unsafe_code,
+    reason = "packet bytes, map elements and helpers are raw memory to Rust; the verifier checks each access"
+)]
+
+mod control;
+mod packet;
+mod parse;
+mod tables;
+
+use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
+use packet::Packet;
+use parse::{ethernet, ip, udp};
+
+/// The program. What cannot be followed or is not for the gate is the kernel's own business: `XDP_PASS`.
+#[xdp(frags)]
+#[expect(clippy::needless_pass_by_value, reason = "the macro hands the context over")]
+fn letmein(ctx: XdpContext) -> u32 {
+    verdict(&ctx).unwrap_or(XDP_PASS)
+}
+
+#[inline(always)]
+fn verdict(ctx: &XdpContext) -> Option<u32> {
+    let packet = Packet::of(ctx);
+    let frame = ethernet::parse(&packet)?;
+    let network = match ip::parse(&packet, &frame)? {
+        ip::Found::Udp(network) => network,
+        ip::Found::HeaderChain => return Some(control::refuse_unparsed()),
+    };
+    let header = udp::parse(&packet, &network)?;
+    if u32::from(header.destination_port) != control::port() {
+        return None;
+    }
+    Some(control::judge(ctx, &packet, &network, &header))
+}
+
+/// Unreachable: nothing here can panic. If something could, the endless loop would make the verifier refuse
+/// the program.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Some helpers of the kernel are only for GPL-compatible programs; MIT OR Apache-2.0 users get both.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

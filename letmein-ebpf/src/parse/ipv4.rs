@@ -1,0 +1,33 @@
+//! IPv4 with options (RFC 791).
+
+use super::ip::{Network, UDP};
+use crate::packet::Packet;
+
+/// Offset of the source address.
+pub const SOURCE: usize = 12;
+const MIN_LEN: usize = 20;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1FFF;
+
+#[inline(always)]
+pub fn parse(packet: &Packet, at: usize) -> Option<Network> {
+    let header: &[u8; MIN_LEN] = packet.bytes(at)?;
+    let length = usize::from(header[0] & 0x0F) * 4;
+    if header[0] >> 4 != 4 || length < MIN_LEN || header[9] != UDP {
+        return None;
+    }
+    let fragmentation = u16::from_be_bytes([header[6], header[7]]);
+    if fragmentation & FRAGMENT_OFFSET != 0 {
+        // A later piece has no ports. If the first one was for the gate it was dropped, and the kernel will
+        // never complete the packet.
+        return None;
+    }
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let fragment = fragmentation & MORE_FRAGMENTS != 0;
+    Some(Network::v4(
+        at,
+        at + length,
+        total.saturating_sub(length),
+        fragment,
+    ))
+}

@@ -1,0 +1,171 @@
+//! The BPF maps, and the gate's view of them.
+
+use aya_ebpf::{
+    helpers::bpf_ktime_get_ns,
+    macros::map,
+    maps::{HashMap, LruHashMap, PerCpuArray},
+};
+use letmein_common::{
+    UserId,
+    bucket::Limit,
+    gate::Tables,
+    hmac::{Auth, KeyedStates},
+    maps::{Pending, PendingKey, PermitKey, SaltKey, Settings},
+    reason::{Counters, Reason},
+    source::{Address, Prefixes},
+    wire::challenge::{self, NO_TOKEN, View},
+};
+
+// Sizes are placeholders where the daemon knows better: it sets them when it loads the program.
+
+/// The keys: written by the daemon only.
+#[map]
+static USERS: HashMap<UserId, KeyedStates> = HashMap::with_max_entries(1, 0);
+/// Who may open what: written by the daemon only.
+#[map]
+static PERMITS: HashMap<PermitKey, u8> = HashMap::with_max_entries(1, 0);
+/// Token buckets: a word for each network that has sent anything well-formed lately.
+#[map]
+static BUCKETS: LruHashMap<Address, u64> = LruHashMap::with_max_entries(65_536, 0);
+/// Salts of the KNOCKs and REVOKEs that proved a key.
+#[map]
+static SALTS: LruHashMap<SaltKey, u8> = LruHashMap::with_max_entries(1, 0);
+/// Challenges that await their RESPONSE: written by the daemon when it sends one.
+#[map]
+static PENDING: LruHashMap<PendingKey, Pending> = LruHashMap::with_max_entries(1, 0);
+/// One element, for each CPU its own.
+#[map]
+static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// Set by the daemon before the program is loaded; the kernel's JIT sees constants.
+#[unsafe(no_mangle)]
+static SETTINGS: Settings = Settings {
+    limit: Limit::new(0, 0),
+    prefixes: Prefixes::ALL,
+    control_port: 0,
+    answer_strangers: 0,
+};
+
+#[inline(always)]
+pub fn settings() -> &'static Settings {
+    // The compiler must not believe the initial value above.
+    core::hint::black_box(&SETTINGS)
+}
+
+#[inline(always)]
+pub fn count_genuine() {
+    if let Some(counters) = counters() {
+        counters.genuine += 1;
+    }
+}
+
+#[inline(always)]
+pub fn count_refused(reason: Reason) {
+    if let Some(counters) = counters() {
+        counters.refuse(reason);
+    }
+}
+
+#[inline(always)]
+fn counters<'a>() -> Option<&'a mut Counters> {
+    let counters = COUNTERS.get_ptr_mut(0)?;
+    // SAFETY: a per-CPU element of the map, which lives as long as the program. XDP programs run to the end
+    // on their CPU without being interrupted by another run on it.
+    Some(unsafe { &mut *counters })
+}
+
+/// The tables of the gate, in BPF maps.
+pub struct Maps;
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn key(&self, user: UserId) -> Option<&KeyedStates> {
+        // SAFETY: the daemon never changes an element in place while the program reads it; at worst a
+        // replaced key is read half old and half new, and AUTH does not verify.
+        unsafe { USERS.get(user) }
+    }
+
+    #[inline(always)]
+    fn permits(&self, key: &PermitKey) -> bool {
+        PERMITS.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn take_token(&self, source: &Address) -> bool {
+        let settings = settings();
+        if settings.limit.interval == 0 {
+            return true;
+        }
+        let network = source.network(&settings.prefixes);
+        // SAFETY: a helper without arguments.
+        let now = unsafe { bpf_ktime_get_ns() };
+        let bucket = BUCKETS.get_ptr_mut(network);
+        // SAFETY: an aligned word of a map element. Another CPU may write it at the same time: see
+        // `letmein_common::bucket`.
+        let arrival = bucket.map_or(0, |bucket| unsafe { bucket.read_volatile() });
+        let Some(next) = settings.limit.take(arrival, now) else {
+            return false;
+        };
+        match bucket {
+            // SAFETY: as above.
+            Some(bucket) => unsafe { bucket.write_volatile(next) },
+            // Cannot fail for lack of room: the least recently used bucket makes way. Under memory pressure it
+            // may, and then the packet is checked all the same: AUTH decides, not the bucket.
+            None => drop(BUCKETS.insert(network, next, 0)),
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn salt_seen(&self, key: &SaltKey) -> bool {
+        SALTS.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn record_salt(&self, key: &SaltKey) -> bool {
+        /// Fails if the key exists: `BPF_NOEXIST` of `linux/bpf.h`.
+        const NOEXIST: u64 = 1;
+        SALTS.insert(key, 0, NOEXIST).is_ok()
+    }
+
+    #[inline(always)]
+    fn pending(&self, key: &PendingKey) -> Option<&Auth> {
+        // SAFETY: the daemon replaces elements as a whole; a RESPONSE that reads a half-replaced one does not
+        // verify.
+        let pending = unsafe { PENDING.get(key) }?;
+        // SAFETY: a helper without arguments.
+        let now = unsafe { bpf_ktime_get_ns() };
+        (now < pending.expires).then_some(&pending.token)
+    }
+
+    #[inline(always)]
+    fn proves(&self, message: &View<'_>, key: &KeyedStates, token: Option<&Auth>) -> bool {
+        let token = token.map_or(core::ptr::null(), core::ptr::from_ref);
+        authenticate(key, message.bytes(), token) != 0
+    }
+}
+
+/// [`View::proves`] as a global function of BPF: the verifier walks through its 48 rounds once, and not again
+/// for each of the many ways that lead here. To the verifier each pointer may be null; `token` really is for a
+/// message that answers no challenge.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn authenticate(
+    key: *const KeyedStates,
+    message: *const [u8; challenge::LEN],
+    token: *const Auth,
+) -> u32 {
+    // SAFETY: null, or made from references by the only caller, which outlive the call.
+    let (key, message, token) = unsafe { (key.as_ref(), message.as_ref(), token.as_ref()) };
+    let (Some(key), Some(message)) = (key, message) else {
+        return 0;
+    };
+    let Ok(message) = View::of(message) else {
+        return 0;
+    };
+    let proves = match token {
+        Some(token) => message.proves(key, token),
+        None => message.proves(key, &NO_TOKEN),
+    };
+    u32::from(proves)
+}

@@ -1,0 +1,54 @@
+//! Running every test.
+
+use crate::{build_ebpf, install, install::Package, paths, sh};
+use anyhow::bail;
+use std::process::{Command, Stdio};
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "iproute2",
+        purpose: "`ip netns`: the tests make their own hosts",
+    },
+    Package {
+        name: "nftables",
+        purpose: "`nft`: the firewall that the daemon programs",
+    },
+];
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Install what is missing without asking.
+    #[arg(long)]
+    yes: bool,
+    /// What `cargo test` is given besides.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    if sh::output(Command::new("id").arg("-u")).as_deref() != Some("0\n") {
+        bail!("the tests make network namespaces and load XDP programs: run them as root");
+    }
+    install::packages(PACKAGES, options.yes)?;
+    build_ebpf::run(&build_ebpf::Options {
+        yes: options.yes,
+        ..Default::default()
+    })?;
+    let cargo = || {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(paths::workspace()).stdin(Stdio::null());
+        cargo
+    };
+    sh::run(cargo().arg("build"))?;
+    sh::run(
+        cargo()
+            .args([
+                "test",
+                "--workspace",
+                "--exclude",
+                "letmein-ebpf",
+                "--no-fail-fast",
+            ])
+            .args(&options.arguments),
+    )
+}
