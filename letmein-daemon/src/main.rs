@@ -60,10 +60,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run { config, interface } => {
-            let mut config = Config::load(&config)?;
-            if !interface.is_empty() {
-                config.gate.interfaces = interface;
-            }
+            let config = Config::load_for(&config, &interface)?;
             server::run(config)
         }
         Command::Check { config } => {

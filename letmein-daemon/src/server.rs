@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, UdpSocket},
     signal::unix::{SignalKind, signal},
     task::{LocalSet, spawn_local},
-    time::{Interval, MissedTickBehavior, interval},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 use tracing::{info, warn};
 
@@ -168,7 +168,7 @@ async fn until_stopped(gate: &udp::Gate) -> anyhow::Result<()> {
 }
 
 fn report_clock() -> Interval {
-    let mut clock = interval(REPORT_EVERY);
+    let mut clock = interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
 }

@@ -452,6 +452,7 @@ fn chain_mode_says_what_the_users_ruleset_lacks() {
         let refused = || Firewall::install(&chain()).map(drop).unwrap_err();
         let error = refused();
         assert!(matches!(error, FirewallError::NoTable { .. }), "{error}");
+        assert!(error.to_string().contains("jump LETMEIN-INPUT"), "{error}");
         nft_load(
             "add table inet filter\nadd chain inet filter input { type filter hook input priority filter; }",
         );

@@ -73,7 +73,7 @@ impl Config {
         if self.gate.tcp && self.gate.max_connections_per_source >= self.gate.max_connections {
             warnings.push(
                 "gate.max-connections-per-source is not below gate.max-connections: one source can take all TCP \
-                 connections and lock out the others",
+                 connections and push out the others",
             );
         }
         if self.users.is_empty() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-/// An error of the firewall. Whenever one is returned, nothing was changed: rules and leases are written in
-/// transactions.
+/// An error of the firewall. Rules and leases are written in transactions: what was refused has changed nothing.
+/// (Only [`close`](super::Firewall::close) takes its keys one by one: those before the refused one are closed.)
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
     /// There is no `nft` program.
@@ -68,12 +68,15 @@ pub enum FirewallError {
 
     /// Chain mode without the user's table.
     #[error(
-        "table `inet {table}` does not exist: load a ruleset that has it (the example nftables.conf does), \
-         or use firewall mode \"guard\", which needs none"
+        "table `inet {table}` does not exist: load a ruleset that has it, with `chain {chain} {{ }}` and an input \
+         chain with the rule `jump {chain}` in it (the example nftables.conf does), or use firewall mode \
+         \"guard\", which needs none"
     )]
     NoTable {
         /// The table.
         table: String,
+        /// The chain that it has to have.
+        chain: String,
     },
 
     /// Chain mode without the user's chain.

@@ -68,7 +68,10 @@ impl Firewall {
                     return Err(FirewallError::GuardLeft);
                 }
                 let Some(listing) = nft::list(table)? else {
-                    return Err(FirewallError::NoTable { table: table.clone() });
+                    return Err(FirewallError::NoTable {
+                        table: table.clone(),
+                        chain: chain.clone(),
+                    });
                 };
                 listing.check_chain(&sets, chain)?;
                 if !listing.is_jumped_to(chain) {

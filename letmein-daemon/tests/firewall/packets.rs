@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use letmein_daemon::firewall::{Closed, Firewall, FirewallPlan, Mode, Protocol};
 use nix::sched::{CloneFlags, unshare};
@@ -21,8 +21,10 @@ const SERVER6: &str = "fd58::1";
 const GUEST: &str = "10.58.0.2";
 const STRANGER: &str = "10.58.0.3";
 const GUEST6: &str = "fd58::2";
-/// Long enough for an answer over a veth on a busy machine, short enough to wait for in vain.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// When an answer has to be there, even on a busy machine: a lost SYN is sent again after a second.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long nothing has to come back to be called silence. An answer over a veth takes microseconds.
+const SILENCE: Duration = Duration::from_millis(400);
 
 /// A thread in a network namespace of its own, with a cable to the namespace that it was made in.
 struct Client {
@@ -61,7 +63,9 @@ impl Client {
             }
             ip(&format!("address add {GUEST6}/64 dev gate nodad"));
             ip("link set gate up");
+            wait_for_the_link();
         });
+        wait_for_the_link();
         client
     }
 
@@ -78,21 +82,30 @@ impl Client {
     }
 
     /// Opens a TCP connection from one of the client's addresses.
-    fn connect(&self, from: &'static str, port: u16) -> Result<TcpStream, ErrorKind> {
+    fn connect(&self, from: &'static str, port: u16, patience: Duration) -> Result<TcpStream, ErrorKind> {
         self.run(move || {
             let (from, to) = ends(from, port);
             let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
             socket.bind(&from.into()).unwrap();
-            socket
-                .connect_timeout(&to.into(), PATIENCE)
-                .map_err(|error| error.kind())?;
+            let outcome = socket.connect_timeout(&to.into(), patience);
+            outcome.map_err(|error| error.kind())?;
             Ok(socket.into())
         })
     }
 
     /// Sends a datagram from one of the client's addresses, from a new port, and waits for its echo.
-    fn echoed(&self, from: &'static str, port: u16) -> Result<(), ErrorKind> {
-        self.run(move || echoed(from, port))
+    fn echoed(&self, from: &'static str, port: u16, patience: Duration) -> Result<(), ErrorKind> {
+        self.run(move || echoed(from, port, patience))
+    }
+
+    fn tcp_is_silent(&self, from: &'static str) {
+        let outcome = self.connect(from, 22, SILENCE);
+        assert_eq!(outcome.err(), Some(ErrorKind::TimedOut), "{from}");
+    }
+
+    fn udp_is_silent(&self, from: &'static str) {
+        let outcome = self.echoed(from, 51820, SILENCE);
+        assert_eq!(outcome, Err(ErrorKind::WouldBlock), "{from}");
     }
 }
 
@@ -114,7 +127,7 @@ fn ends(from: &str, port: u16) -> (SocketAddr, SocketAddr) {
     )
 }
 
-fn ip(arguments: &str) {
+fn ip(arguments: &str) -> String {
     let output = Command::new("ip")
         .args(arguments.split(' '))
         .output()
@@ -124,22 +137,33 @@ fn ip(arguments: &str) {
         "ip {arguments}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn listen(port: u16) -> TcpListener {
     TcpListener::bind(("::", port)).unwrap()
 }
 
+/// A new veth loses packets until the kernel has noticed that both of its ends are up.
+fn wait_for_the_link() {
+    let start = Instant::now();
+    while !ip("-oneline link show gate").contains("state UP") {
+        assert!(start.elapsed() < ANSWER, "the veth does not come up");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A socket that sends from `from`, from a new port.
 fn udp(from: &str, port: u16) -> UdpSocket {
     let (from, to) = ends(from, port);
     let socket = UdpSocket::bind(from).unwrap();
     socket.connect(to).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
-fn echoed(from: &str, port: u16) -> Result<(), ErrorKind> {
+fn echoed(from: &str, port: u16, patience: Duration) -> Result<(), ErrorKind> {
     let socket = udp(from, port);
+    socket.set_read_timeout(Some(patience)).unwrap();
     let outcome = socket.send(b"?").and_then(|_| socket.recv(&mut [0; 8]));
     outcome.map(|_| ()).map_err(|error| error.kind())
 }
@@ -179,47 +203,35 @@ fn only_who_holds_a_lease_gets_in_and_open_connections_outlive_it() {
             let client = Client::new();
             let (listener, _echo) = (listen(22), echo(51820));
             for from in [GUEST, STRANGER, GUEST6] {
-                client
-                    .connect(from, 22)
-                    .expect("the port is open before there are rules");
+                let before = client.connect(from, 22, ANSWER);
+                before.expect("the port is open before there are rules");
+                listener.accept().unwrap();
             }
             load_users_rules(&plan);
             let mut firewall = Firewall::install(&plan).unwrap();
             for from in [GUEST, STRANGER, GUEST6] {
-                assert_eq!(
-                    client.connect(from, 22).err(),
-                    Some(ErrorKind::TimedOut),
-                    "{from}"
-                );
-                assert_eq!(client.echoed(from, 51820), Err(ErrorKind::WouldBlock), "{from}");
+                client.tcp_is_silent(from);
+                client.udp_is_silent(from);
             }
 
-            firewall
-                .open(&[ssh(GUEST), key(GUEST6, Protocol::Udp, 51820)], HOUR)
-                .unwrap();
-            while listener.set_nonblocking(true).is_ok() && listener.accept().is_ok() {}
-            listener.set_nonblocking(false).unwrap();
-            let mut stream = client.connect(GUEST, 22).unwrap();
+            let leases = [ssh(GUEST), key(GUEST6, Protocol::Udp, 51820)];
+            firewall.open(&leases, HOUR).unwrap();
+            let mut stream = client.connect(GUEST, 22, ANSWER).unwrap();
             let (mut served, _) = listener.accept().unwrap();
-            assert_eq!(client.echoed(GUEST6, 51820), Ok(()));
+            assert_eq!(client.echoed(GUEST6, 51820, ANSWER), Ok(()));
             for from in [STRANGER, GUEST6] {
-                assert_eq!(
-                    client.connect(from, 22).err(),
-                    Some(ErrorKind::TimedOut),
-                    "{from}"
-                );
+                client.tcp_is_silent(from);
             }
-            for from in [GUEST, STRANGER] {
-                assert_eq!(client.echoed(from, 51820), Err(ErrorKind::WouldBlock), "{from}");
+            for from in [STRANGER, GUEST] {
+                client.udp_is_silent(from);
             }
 
-            assert_eq!(firewall.close(&[ssh(GUEST)]).unwrap(), 1);
-            assert_eq!(client.connect(GUEST, 22).err(), Some(ErrorKind::TimedOut));
+            assert_eq!(firewall.close(&leases[..1]).unwrap(), 1);
+            client.tcp_is_silent(GUEST);
             stream.write_all(b"?").unwrap();
-            served.set_read_timeout(Some(PATIENCE)).unwrap();
-            served
-                .read_exact(&mut [0])
-                .expect("a connection outlives its lease");
+            served.set_read_timeout(Some(ANSWER)).unwrap();
+            let goes_on = served.read_exact(&mut [0]);
+            goes_on.expect("a connection outlives its lease");
         });
     }
 }
@@ -228,20 +240,15 @@ fn only_who_holds_a_lease_gets_in_and_open_connections_outlive_it() {
 fn the_guard_rejects_as_a_port_without_a_service_would_and_leaves_other_ports_alone() {
     in_namespace(|| {
         let client = Client::new();
-        let _listening = (listen(22), listen(80), echo(51820));
+        let _services = (listen(22), listen(80), echo(51820));
         Firewall::install(&guard(Closed::Reject)).unwrap();
         for from in [GUEST, GUEST6] {
-            assert_eq!(
-                client.connect(from, 22).err(),
-                Some(ErrorKind::ConnectionRefused),
-                "{from}"
-            );
-            assert_eq!(
-                client.echoed(from, 51820),
-                Err(ErrorKind::ConnectionRefused),
-                "{from}"
-            );
-            client.connect(from, 80).expect("port 80 is not protected");
+            let tcp = client.connect(from, 22, ANSWER);
+            assert_eq!(tcp.err(), Some(ErrorKind::ConnectionRefused), "{from}");
+            let udp = client.echoed(from, 51820, ANSWER);
+            assert_eq!(udp, Err(ErrorKind::ConnectionRefused), "{from}");
+            let other = client.connect(from, 80, ANSWER);
+            other.expect("port 80 is not protected");
         }
     });
 }
@@ -266,7 +273,7 @@ fn installing_again_neither_lets_anybody_in_nor_keeps_a_guest_out() {
                         stranger.send(b"?").unwrap();
                     }
                     // From a new port each time: what counts is the lease, not an open connection.
-                    echoed(GUEST, 51820).expect("the lease was gone for a moment");
+                    echoed(GUEST, 51820, ANSWER).expect("the lease was gone for a moment");
                     rounds += 1;
                 }
                 rounds

@@ -187,7 +187,7 @@ fn what_is_hardly_meant_is_a_warning() {
     );
     let greedy = warnings("max-connections = 4", &full);
     assert!(
-        matches!(greedy[..], [warning] if warning.contains("lock out the others")),
+        matches!(greedy[..], [warning] if warning.contains("push out the others")),
         "{greedy:?}"
     );
     let empty = warnings("", "");

@@ -1,0 +1,154 @@
+//! Hosts: network namespaces joined by veth pairs, made for one test and removed after it.
+
+use anyhow::{Context as _, bail};
+use nix::sched::{CloneFlags, setns};
+use std::{
+    fs::File,
+    io,
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// A server and two peers, each peer on a network of its own: `10.77.1.0/24` and `fd77:1::/64`, `10.77.2.0/24` and
+/// `fd77:2::/64`. The server is number 1 of each network, the peer number 2.
+pub struct Lab {
+    /// The host with the gate.
+    pub server: Host,
+    /// The host that knocks.
+    pub client: Host,
+    /// A host that does not.
+    pub other: Host,
+}
+
+/// One network namespace.
+pub struct Host {
+    name: String,
+}
+
+/// What a connection attempt met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A listener.
+    Open,
+    /// A reset.
+    Refused,
+    /// Nothing.
+    Silent,
+}
+
+impl Lab {
+    /// Makes the hosts. Needs root.
+    pub fn new() -> anyhow::Result<Self> {
+        let [server, client, other] = ["server", "client", "other"].map(Host::new);
+        let lab = Self {
+            server: server?,
+            client: client?,
+            other: other?,
+        };
+        for (number, peer) in [(1, &lab.client), (2, &lab.other)] {
+            let (near, far) = (format!("to-peer{number}"), "to-server");
+            ip(&[
+                "-n",
+                &lab.server.name,
+                "link",
+                "add",
+                &near,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                far,
+                "netns",
+                &peer.name,
+            ])?;
+            for (host, device, last) in [(&lab.server, near.as_str(), 1), (peer, far, 2)] {
+                let v4 = format!("10.77.{number}.{last}/24");
+                let v6 = format!("fd77:{number}::{last}/64");
+                ip(&["-n", &host.name, "addr", "add", &v4, "dev", device])?;
+                ip(&["-n", &host.name, "addr", "add", &v6, "dev", device, "nodad"])?;
+                ip(&["-n", &host.name, "link", "set", device, "up"])?;
+            }
+        }
+        Ok(lab)
+    }
+}
+
+impl Host {
+    fn new(role: &str) -> anyhow::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let host = Self {
+            name: format!("lm-{}-{number}-{role}", std::process::id()),
+        };
+        ip(&["netns", "add", &host.name]).context("the tests make network namespaces: run them as root")?;
+        ip(&["-n", &host.name, "link", "set", "lo", "up"])?;
+        Ok(host)
+    }
+
+    /// A command that runs on this host.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.name, program])
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `work` with this host's network.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        let namespace = File::open(format!("/run/netns/{}", self.name))?;
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                setns(namespace, CloneFlags::CLONE_NEWNET)?;
+                anyhow::Ok(work())
+            });
+            match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
+    /// Listens on TCP `port` of all addresses. Connections are completed by the kernel.
+    pub fn listen(&self, port: u16) -> anyhow::Result<TcpListener> {
+        self.enter(|| TcpListener::bind((IpAddr::from([0_u8; 16]), port)))?
+            .context("cannot listen")
+    }
+
+    /// Tries a TCP connection from this host.
+    pub fn connect(&self, to: SocketAddr) -> anyhow::Result<Outcome> {
+        let attempt = self.enter(|| TcpStream::connect_timeout(&to, Duration::from_millis(700)))?;
+        match attempt.map_err(|error| error.kind()) {
+            Ok(_) => Ok(Outcome::Open),
+            Err(io::ErrorKind::ConnectionRefused) => Ok(Outcome::Refused),
+            Err(io::ErrorKind::TimedOut) => Ok(Outcome::Silent),
+            Err(kind) => bail!("connecting to {to}: {kind}"),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The veth pairs go with their namespaces.
+        let _gone = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .context("cannot start ip; install iproute2")?;
+    if !output.status.success() {
+        bail!(
+            "ip {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! What the end-to-end tests are made of: hosts in network namespaces, and the programs on them.
+
+pub mod gate;
+pub mod lab;
