@@ -36,7 +36,7 @@ pub enum Command {
     reason = "each is a flag of its own on the command line"
 )]
 pub struct Knock {
-    /// The gate: the name of a [servers] section, or its host.
+    /// The gate: the name of a `servers` section, or its host.
     pub host: String,
     /// What to open: the port or the name of one of the server's resources.
     #[arg(
