@@ -1,5 +1,6 @@
 //! The command line, as typed.
 
+use crate::config::values;
 use clap::{Args, Parser, Subcommand};
 use letmein_common::UserId;
 use std::path::PathBuf;
@@ -11,9 +12,9 @@ use std::path::PathBuf;
 #[command(name = "letmein", version)]
 pub struct Cli {
     /// The configuration file; without it letmein/letmein.toml in your configuration folder, or in /etc.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Say what happens.
+    /// Tell each step on standard error.
     #[arg(long, global = true)]
     pub verbose: bool,
     #[command(subcommand)]
@@ -26,8 +27,8 @@ pub enum Command {
     Knock(Knock),
     /// Close it again.
     Revoke(Knock),
-    /// Print a fresh random key: 64 hexadecimal digits for the key files of gate and client.
-    GenKey,
+    /// Make a random key for a user: 64 hexadecimal digits, the same for gate and client.
+    GenKey(GenKey),
 }
 
 #[derive(Args)]
@@ -46,13 +47,13 @@ pub struct Knock {
     )]
     pub wanted: Option<String>,
     /// What to open: the resource's id (hexadecimal) or name.
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "ID|NAME")]
     pub resource: Option<String>,
     /// The user's id, when the configuration has several for this host.
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "ID", value_parser = values::user_id)]
     pub user: Option<UserId>,
     /// The gate's control port.
-    #[arg(short = 'P', long)]
+    #[arg(short = 'P', long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub server_port: Option<u16>,
     /// Knock over TCP.
     #[arg(short = 'T', long, conflicts_with = "server_port_udp")]
@@ -66,4 +67,78 @@ pub struct Knock {
     /// Knock over IPv6; with -4, both have to succeed.
     #[arg(short = '6', long)]
     pub ipv6: bool,
+}
+
+#[derive(Args)]
+pub struct GenKey {
+    /// Write the key to a new file that only you can read, instead of printing it.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print what to add to the configurations of gate and client for the user with this id.
+    #[arg(short, long, value_name = "ID", value_parser = values::user_id)]
+    pub user: Option<UserId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory as _, error::ErrorKind};
+
+    fn knock(arguments: &str) -> Result<Knock, ErrorKind> {
+        let words = ["letmein", "knock"]
+            .into_iter()
+            .chain(arguments.split_whitespace());
+        match Cli::try_parse_from(words).map(|cli| cli.command) {
+            Ok(Command::Knock(knock)) => Ok(knock),
+            Ok(_) => panic!("this is no knock"),
+            Err(error) => Err(error.kind()),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_are_those_of_the_other_client() {
+        let all = knock("gate 22 -u 1a -P 5801 -T -4 -6").unwrap();
+        assert_eq!(all.host, "gate");
+        assert_eq!(all.wanted.as_deref(), Some("22"));
+        assert_eq!(all.user, Some(UserId(0x1A)));
+        assert_eq!(all.server_port, Some(5801));
+        assert!(all.server_port_tcp && !all.server_port_udp && all.ipv4 && all.ipv6);
+        let long = "gate --resource 2 --user 0000001A --server-port 1 --server-port-udp --ipv4 --ipv6";
+        let long = knock(long).unwrap();
+        assert_eq!(long.resource.as_deref(), Some("2"));
+        assert!(long.server_port_udp && long.ipv4 && long.ipv6);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (arguments, kind) in [
+            ("", ErrorKind::MissingRequiredArgument),
+            ("gate", ErrorKind::MissingRequiredArgument),
+            ("gate 22 -r 1", ErrorKind::ArgumentConflict),
+            ("gate 22 -T -U", ErrorKind::ArgumentConflict),
+            ("gate 22 -u alice", ErrorKind::ValueValidation),
+            ("gate 22 -u +1", ErrorKind::ValueValidation),
+            ("gate 22 -P 0", ErrorKind::ValueValidation),
+            ("gate 22 -P 65536", ErrorKind::ValueValidation),
+            ("gate 22 --colour", ErrorKind::UnknownArgument),
+        ] {
+            assert_eq!(knock(arguments).err(), Some(kind), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn options_for_all_commands_may_stand_anywhere() {
+        for words in [
+            ["letmein", "-c", "f", "--verbose", "gen-key"],
+            ["letmein", "gen-key", "--verbose", "-c", "f"],
+        ] {
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert!(cli.verbose && cli.config == Some("f".into()));
+        }
+    }
 }

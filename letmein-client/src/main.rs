@@ -6,53 +6,62 @@
 mod cli;
 mod config;
 mod exchange;
+mod gen_key;
 mod plan;
+mod secret;
 
 use clap::Parser as _;
-use cli::{Cli, Command};
-use exchange::Failure;
-use std::process::ExitCode;
+use cli::{Cli, Command, Knock};
+use letmein_common::wire::challenge::Operation;
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
+
+/// Usage or configuration; what clap exits with, too.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let (operation, knock) = match &cli.command {
-        Command::Knock(knock) => (letmein_common::wire::challenge::Operation::Knock, knock),
-        Command::Revoke(knock) => (letmein_common::wire::challenge::Operation::Revoke, knock),
-        Command::GenKey => return gen_key(),
-    };
-    let plan = match plan::Plan::new(&cli, operation, knock) {
-        Ok(plan) => plan,
-        Err(error) => {
-            eprintln!("letmein: {error:#}");
-            return ExitCode::from(2);
-        }
+    match &cli.command {
+        Command::Knock(knock) => carry_out(&cli, Operation::Knock, knock),
+        Command::Revoke(knock) => carry_out(&cli, Operation::Revoke, knock),
+        Command::GenKey(options) => match gen_key::run(options) {
+            Ok(text) => print(&text),
+            Err(error) => fail(USAGE, format_args!("{error:#}")),
+        },
+    }
+}
+
+fn carry_out(cli: &Cli, operation: Operation, knock: &Knock) -> ExitCode {
+    let plan = match plan::Plan::new(cli, operation, knock) {
+        Ok(plan) => Arc::new(plan),
+        Err(error) => return fail(USAGE, format_args!("{error:#}")),
     };
     match exchange::run(&plan) {
-        Ok(()) => {
-            println!("{}", plan.done());
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprintln!("letmein: {failure}");
-            ExitCode::from(match failure {
-                Failure::Refused => 1,
-                Failure::NoAnswer { .. } => 3,
-                Failure::Network { .. } => 4,
-            })
+        Ok(()) => print(&format!("{}\n", plan.done())),
+        Err(failures) => {
+            let code = exchange::exit_code(&failures);
+            for failure in &failures {
+                fail(code, failure);
+            }
+            ExitCode::from(code)
         }
     }
 }
 
-/// Prints a fresh key.
-fn gen_key() -> ExitCode {
-    let mut key = zeroize::Zeroizing::new([0_u8; letmein_common::hmac::KEY_LEN]);
-    if let Err(error) = getrandom::fill(&mut *key) {
-        eprintln!("letmein: the system gives no random numbers: {error}");
-        return ExitCode::FAILURE;
+/// Writes to standard output. A reader that has gone away is told of, not panicked about.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(USAGE, format_args!("cannot write to standard output: {error}")),
     }
-    for byte in key.iter() {
-        print!("{byte:02x}");
-    }
-    println!();
-    ExitCode::SUCCESS
+}
+
+fn fail(code: u8, error: impl Display) -> ExitCode {
+    eprintln!("letmein: {}", secret::hide_keys(&error.to_string()));
+    ExitCode::from(code)
 }

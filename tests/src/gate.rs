@@ -116,7 +116,7 @@ impl Gate {
         fs::write(
             &config,
             format!(
-                "[servers.gate]\nhost = \"{server}\"\nuser = \"00000001\"\ntimeout = 2\nkey-file = \
+                "[servers.gate]\nhost = \"{server}\"\nuser = \"00000001\"\ntimeout = \"2s\"\nkey-file = \
                  \"client.key\"\n[servers.gate.resources]\nssh = {{ id = \"00000001\", port = 22 }}\n"
             ),
         )?;

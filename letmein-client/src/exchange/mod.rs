@@ -1,128 +1,187 @@
 //! The exchange with the gate: KNOCK, CHALLENGE, RESPONSE, COMEIN.
 
+mod failure;
+mod gate;
+mod resolve;
 mod tcp;
 mod udp;
+
+pub use failure::{Failure, exit_code};
 
 use crate::{
     config::Transport,
     plan::{Families, Plan},
 };
-use letmein_common::{
-    hmac::Auth,
-    wire::challenge::{Message, NO_TOKEN, Operation, SALT_LEN},
-};
+use gate::Gate;
 use std::{
-    io,
-    net::{SocketAddr, ToSocketAddrs as _},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, channel},
+    },
     thread,
+    time::{Duration, Instant},
 };
-use thiserror::Error;
 
-/// Why the gate did not open.
-#[derive(Debug, Error)]
-pub enum Failure {
-    #[error("the gate refused: this user may not open that resource, or too much is open already")]
-    Refused,
-    #[error(
-        "no answer from {at}. A gate does not answer who proves no key: check user id and key, the resource, the \
-         address and control port, and whether UDP gets through"
-    )]
-    NoAnswer { at: String },
-    #[error("{at}: {source}")]
-    Network { at: String, source: io::Error },
+/// How long the other address family has after one of them has succeeded, if both were not asked for: enough for one
+/// message to get lost and be sent again, little enough to be waited for where one family leads nowhere. To return
+/// at once would leave a port closed for the family that the user's next program may choose.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Finds the host's addresses and knocks on them, all at once, within the plan's time for everything.
+pub fn run(plan: &Arc<Plan>) -> Result<(), Vec<Failure>> {
+    let deadline = Instant::now() + plan.timeout;
+    let addresses = resolve::addresses(plan, deadline).map_err(|failure| vec![failure])?;
+    knock_on(plan, &addresses, deadline)
 }
 
-/// Knocks on the host's addresses, all at once.
-pub fn run(plan: &Plan) -> Result<(), Failure> {
-    let addresses = resolve(plan)?;
-    let outcomes: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = addresses
-            .iter()
-            .map(|address| scope.spawn(move || one(plan, *address)))
-            .collect();
-        threads
-            .into_iter()
-            .filter_map(|thread| thread.join().ok())
-            .collect()
-    });
-    let all = plan.families == Families::Both;
-    let succeeded = outcomes.iter().any(Result::is_ok);
-    match outcomes.into_iter().find_map(Result::err) {
-        Some(failure) if all || !succeeded => Err(failure),
-        _ => Ok(()),
+fn knock_on(plan: &Arc<Plan>, addresses: &[SocketAddr], deadline: Instant) -> Result<(), Vec<Failure>> {
+    let (sender, outcomes) = channel();
+    for address in addresses {
+        let gate = Gate {
+            plan: Arc::clone(plan),
+            address: *address,
+            deadline,
+        };
+        let sender = sender.clone();
+        // Not waited for: one that has not succeeded when the others' time is over ends with the process.
+        thread::spawn(move || sender.send(one(&gate)));
     }
-}
+    drop(sender);
 
-/// The first address of each family that is asked for.
-fn resolve(plan: &Plan) -> Result<Vec<SocketAddr>, Failure> {
-    let failed = |source| Failure::Network {
-        at: plan.host.clone(),
-        source,
-    };
-    let found: Vec<_> = (plan.host.as_str(), plan.port)
-        .to_socket_addrs()
-        .map_err(failed)?
-        .collect();
-    let v4 = found.iter().find(|address| address.is_ipv4());
-    let v6 = found.iter().find(|address| address.is_ipv6());
-    let chosen: Vec<_> = match plan.families {
-        Families::V4 => v4.into_iter().collect(),
-        Families::V6 => v6.into_iter().collect(),
-        Families::Any | Families::Both => v6.into_iter().chain(v4).collect(),
-    };
-    let wanted = if plan.families == Families::Both { 2 } else { 1 };
-    if chosen.len() < wanted {
-        let missing = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no such address");
-        return Err(failed(missing));
-    }
-    Ok(chosen.into_iter().copied().collect())
-}
-
-fn one(plan: &Plan, gate: SocketAddr) -> Result<(), Failure> {
-    plan.say(&format!("knocking on {gate} over {:?}", plan.transport));
-    let outcome = match plan.transport {
-        Transport::Udp => udp::exchange(plan, gate),
-        Transport::Tcp => tcp::exchange(plan, gate),
-    };
-    let outcome = outcome.unwrap_or_else(|source| {
-        Err(match source.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::UnexpectedEof => {
-                Failure::NoAnswer { at: gate.to_string() }
+    let mut failures = Vec::new();
+    let mut until = None;
+    loop {
+        let outcome = match until {
+            None => outcomes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => outcomes.recv_timeout(Instant::saturating_duration_since(&until, Instant::now())),
+        };
+        match outcome {
+            Ok(Ok(())) if plan.families != Families::Both => until = Some(Instant::now() + LINGER),
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => failures.push(failure),
+            Err(RecvTimeoutError::Timeout) => {
+                plan.say("the other address does not answer, but one is enough");
+                return Ok(());
             }
-            _ => Failure::Network {
-                at: gate.to_string(),
-                source,
-            },
-        })
-    });
-    plan.say(&format!(
-        "{gate}: {}",
-        outcome
-            .as_ref()
-            .map_or_else(Failure::to_string, |()| "done".to_owned())
-    ));
+            Err(RecvTimeoutError::Disconnected) if until.is_some() || failures.is_empty() => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return Err(failures),
+        }
+    }
+}
+
+fn one(gate: &Gate) -> Result<(), Failure> {
+    let outcome = match gate.plan.transport {
+        Transport::Udp => udp::exchange(gate),
+        Transport::Tcp => tcp::exchange(gate),
+    };
+    match &outcome {
+        Ok(()) => gate.say("done"),
+        Err(failure) => gate.plan.say(format_args!("failed: {failure}")),
+    }
     outcome
 }
 
-/// The first message, with a fresh salt.
-fn first(plan: &Plan) -> io::Result<Message> {
-    message(plan, plan.operation, &NO_TOKEN)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letmein_common::{
+        ResourceId, UserId,
+        hmac::KeyedStates,
+        wire::challenge::{LEN, Message, NO_TOKEN, Operation},
+    };
+    use std::net::UdpSocket;
 
-/// The answer to a challenge, with a fresh salt.
-fn response(plan: &Plan, token: &Auth) -> io::Result<Message> {
-    message(plan, Operation::Response, token)
-}
+    fn plan(families: Families, timeout: Duration) -> Arc<Plan> {
+        Arc::new(Plan {
+            operation: Operation::Knock,
+            host: "gate".to_owned(),
+            port: 1,
+            transport: Transport::Udp,
+            timeout,
+            user: UserId(1),
+            key: Box::new(KeyedStates::new(&[0x5A; 32])),
+            resource: ResourceId(2),
+            families,
+            verbose: false,
+            wanted: "ssh".to_owned(),
+        })
+    }
 
-fn message(plan: &Plan, operation: Operation, token: &Auth) -> io::Result<Message> {
-    let mut salt = [0; SALT_LEN];
-    getrandom::fill(&mut salt).map_err(io::Error::other)?;
-    Ok(Message::authenticated(
-        operation,
-        plan.user,
-        plan.resource,
-        salt,
-        &plan.key,
-        token,
-    ))
+    /// An address that answers a KNOCK with these messages, after a while, or never.
+    fn answering(operations: &'static [Operation], after: Duration) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut buffer = [0; LEN];
+            for operation in operations {
+                let (length, peer) = socket.recv_from(&mut buffer).unwrap();
+                let asked = Message::parse(&buffer[..length]).unwrap();
+                thread::sleep(after);
+                let answer = Message {
+                    operation: *operation,
+                    auth: NO_TOKEN,
+                    ..asked
+                };
+                socket.send_to(&answer.to_bytes(), peer).unwrap();
+            }
+            thread::sleep(Duration::from_secs(30));
+        });
+        address
+    }
+
+    const NOW: Duration = Duration::ZERO;
+    const OPENS: &[Operation] = &[Operation::Challenge, Operation::ComeIn];
+    const REFUSES: &[Operation] = &[Operation::GoAway];
+
+    fn outcome(families: Families, addresses: &[SocketAddr]) -> (Result<(), u8>, Duration) {
+        let start = Instant::now();
+        let timeout = Duration::from_secs(3);
+        let outcome = knock_on(&plan(families, timeout), addresses, start + timeout);
+        (outcome.map_err(|failures| exit_code(&failures)), start.elapsed())
+    }
+
+    #[test]
+    fn one_success_is_enough_and_the_silent_other_is_not_waited_for() {
+        let (opens, silent) = (answering(OPENS, NOW), answering(&[], NOW));
+        let (result, took) = outcome(Families::Any, &[silent, opens]);
+        assert_eq!(result, Ok(()));
+        assert!(took >= LINGER && took < Duration::from_millis(2500), "{took:?}");
+        assert_eq!(
+            outcome(Families::Any, &[answering(REFUSES, NOW), answering(OPENS, NOW)]).0,
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn the_slower_address_is_opened_too() {
+        let (opens, slow) = (answering(OPENS, NOW), answering(OPENS, Duration::from_millis(60)));
+        let (result, took) = outcome(Families::Any, &[opens, slow]);
+        assert_eq!(result, Ok(()));
+        assert!(took >= Duration::from_millis(120), "{took:?}");
+    }
+
+    #[test]
+    fn both_have_to_succeed_when_both_are_asked_for() {
+        assert_eq!(
+            outcome(Families::Both, &[answering(OPENS, NOW), answering(OPENS, NOW)]).0,
+            Ok(())
+        );
+        assert_eq!(
+            outcome(Families::Both, &[answering(OPENS, NOW), answering(REFUSES, NOW)]).0,
+            Err(1)
+        );
+        assert_eq!(
+            outcome(Families::Both, &[answering(OPENS, NOW), answering(&[], NOW)]).0,
+            Err(3)
+        );
+    }
+
+    #[test]
+    fn the_most_telling_failure_makes_the_exit_code() {
+        assert_eq!(
+            outcome(Families::Any, &[answering(&[], NOW), answering(REFUSES, NOW)]).0,
+            Err(1)
+        );
+    }
 }
