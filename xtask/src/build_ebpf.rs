@@ -116,7 +116,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn toolchain(yes: bool) -> anyhow::Result<Toolchain> {
-    let linker = sh::succeeds(Command::new("bpf-linker").arg("--version"));
+    let linker = linker().is_some();
     if linker && debian_core() {
         return Ok(Toolchain::Debian);
     }
@@ -155,8 +155,13 @@ fn install_linker(yes: bool) -> anyhow::Result<()> {
     sh::run(&mut cargo)
 }
 
+/// The version of bpf-linker, if it is on the PATH.
+pub fn linker() -> Option<String> {
+    sh::output(Command::new("bpf-linker").arg("--version"))
+}
+
 /// Whether the packaged compiler has `core` for the target.
-fn debian_core() -> bool {
+pub fn debian_core() -> bool {
     let mut rustc = Command::new(DEBIAN_RUSTC);
     sh::without_cargo_environment(&mut rustc);
     Path::new(DEBIAN_CARGO).exists()
@@ -165,7 +170,7 @@ fn debian_core() -> bool {
 }
 
 /// Whether rustup's nightly has the sources of `core`.
-fn nightly_source() -> bool {
+pub fn nightly_source() -> bool {
     let mut rustc = Command::new("rustc");
     sh::without_cargo_environment(&mut rustc);
     sh::output(rustc.args(["+nightly", "--print", "sysroot"])).is_some_and(|sysroot| {

@@ -1,6 +1,8 @@
 //! `cargo xtask`: build, run and test letmein. Each verb is a module of its own.
 
 mod build_ebpf;
+mod demo;
+mod doctor;
 mod install;
 mod paths;
 mod run;
@@ -8,6 +10,7 @@ mod sh;
 mod test;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Build, run and test letmein")]
@@ -20,16 +23,30 @@ struct Cli {
 enum Verb {
     /// Compile the XDP program for the kernel; installs the compilers it needs.
     BuildEbpf(build_ebpf::Options),
-    /// Build all and run the daemon: `cargo xtask run -- --config FILE [--interface IF]`.
+    /// Build all and demonstrate the gate in network namespaces; with arguments after `--`, run the daemon for real:
+    /// `cargo xtask run -- --config FILE [--interface IF]`. Needs root.
     Run(run::Options),
+    /// Tell what this machine has and lacks, and what to do about it.
+    Doctor,
     /// Build all and run every test. Needs root: tests make network namespaces.
     Test(test::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match carry_out(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::BuildEbpf(options) => build_ebpf::run(&options),
         Verb::Run(options) => run::run(&options),
+        Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
     }
 }

@@ -13,3 +13,8 @@ pub fn workspace() -> PathBuf {
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
+
+/// A program of ours, as `cargo build --release` makes it.
+pub fn release(program: &str) -> PathBuf {
+    target().join("release").join(program)
+}

@@ -1,6 +1,6 @@
-//! Running the daemon from the source tree.
+//! Running the gate from the source tree: for real, or as a demonstration.
 
-use crate::{build_ebpf, paths, sh};
+use crate::{build_ebpf, demo, paths, sh};
 use std::process::Command;
 
 #[derive(clap::Args)]
@@ -8,25 +8,36 @@ pub struct Options {
     /// Install what is missing without asking.
     #[arg(long)]
     yes: bool,
-    /// What `letmeind run` is given.
-    #[arg(last = true, required = true)]
+    /// Leave the demonstration up until Enter or Ctrl-C, with commands to try.
+    #[arg(long, conflicts_with = "daemon")]
+    keep: bool,
+    /// What `letmeind run` is given; without it, the gate is demonstrated in network namespaces.
+    #[arg(last = true)]
     daemon: Vec<String>,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    build_ebpf::run(&build_ebpf::Options {
-        yes: options.yes,
-        ..Default::default()
-    })?;
-    let cargo = || {
-        let mut cargo = Command::new("cargo");
-        cargo.current_dir(paths::workspace());
-        cargo
-    };
-    sh::run(cargo().args(["build", "--release", "--package", "letmein-daemon"]))?;
+    if options.daemon.is_empty() {
+        return demo::run(options.yes, options.keep);
+    }
+    build(options.yes, &["letmein-daemon"])?;
     sh::run(
-        Command::new(paths::target().join("release/letmeind"))
+        Command::new(paths::release("letmeind"))
             .arg("run")
             .args(&options.daemon),
     )
+}
+
+/// Builds the XDP program and then `packages`, optimised, with it inside.
+pub fn build(yes: bool, packages: &[&str]) -> anyhow::Result<()> {
+    build_ebpf::run(&build_ebpf::Options {
+        yes,
+        ..Default::default()
+    })?;
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(paths::workspace()).args(["build", "--release"]);
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    sh::run(&mut cargo)
 }

@@ -47,8 +47,42 @@ pub fn without_cargo_environment(command: &mut Command) -> &mut Command {
     command
 }
 
-fn shown(command: &Command) -> String {
-    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+/// Fails at once where root is needed and missing. `why` says what for.
+pub fn require_root(why: &str) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("{why}: run this as root");
+    }
+    Ok(())
+}
+
+/// The command as it can be typed into a shell.
+pub fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| quoted(&word.to_string_lossy())).collect();
     words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+    use std::process::Command;
+
+    #[test]
+    fn what_a_shell_would_change_is_quoted() {
+        let mut command = Command::new("bash");
+        command.args(["-c", "cat < /dev/tcp/10.0.0.1/22", "", "it's", "a=b"]);
+        assert_eq!(
+            shown(&command),
+            r"bash -c 'cat < /dev/tcp/10.0.0.1/22' '' 'it'\''s' a=b"
+        );
+    }
 }
