@@ -12,10 +12,10 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -28,33 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gate {
     process: Child,
     log: Receiver<String>,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Gate {
     /// Starts it. `gate` and `firewall` are lines for these sections of its configuration, `lease` is the
     /// resource's.
     pub fn start(host: &Host, gate: &str, firewall: &str, lease: &str) -> anyhow::Result<Self> {
-        let folder = TempDir::new()?;
-        write_key(&folder.path().join("alice.key"), &KEY)?;
-        let config = folder.path().join("letmeind.toml");
-        fs::write(
-            &config,
-            format!(
-                "[gate]\ninterfaces = [\"to-peer1\", \"to-peer2\"]\n{gate}\n[firewall]\n{firewall}\n\
-                 [resources.ssh]\nid = \"00000001\"\nports = [\"tcp/22\"]\nlease = \"{lease}\"\n\
-                 [resources.admin]\nid = \"00000002\"\nports = [\"tcp/23\"]\n\
-                 [users.alice]\nid = \"00000001\"\nkey-file = \"alice.key\"\nresources = [\"ssh\"]\n"
-            ),
-        )?;
-        let program = program("letmeind")?;
-        let mut process = host
-            .command(&program.to_string_lossy())
-            .args(["run", "--config"])
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        Self::start_with(host, &configuration(gate, firewall, lease))
+    }
+
+    /// Starts it with this configuration, next to which lies `alice.key` with [`KEY`], and waits until it serves.
+    pub fn start_with(host: &Host, configuration: &str) -> anyhow::Result<Self> {
+        let (mut command, folder) = letmeind(host, configuration)?;
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = process.stderr.take().context("stderr was piped")?;
         let (sender, log) = channel();
         thread::spawn(move || {
@@ -65,9 +52,35 @@ impl Gate {
                 }
             }
         });
-        let mut started = Self { process, log, folder };
+        let mut started = Self {
+            process,
+            log,
+            _folder: folder,
+        };
         started.wait_for("ready")?;
         Ok(started)
+    }
+
+    /// Starts it with a configuration that it cannot run with. Returns how it ended, and what it said.
+    pub fn fail_with(host: &Host, configuration: &str) -> anyhow::Result<Output> {
+        let (mut command, _folder) = letmeind(host, configuration)?;
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let deadline = Instant::now() + PATIENCE;
+        while process.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                process.kill()?;
+                bail!("letmeind runs, which it should not");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(process.wait_with_output()?)
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        // `ip netns exec` becomes the program it starts, so this is the daemon's own id.
+        Pid::from_raw(self.process.id().cast_signed())
     }
 
     /// The next line of the log with this text.
@@ -111,29 +124,54 @@ impl Gate {
         key: &[u8; 32],
         arguments: &[&str],
     ) -> anyhow::Result<i32> {
-        write_key(&self.folder.path().join("client.key"), key)?;
-        let config = self.folder.path().join("letmein.toml");
-        fs::write(
-            &config,
-            format!(
-                "[servers.gate]\nhost = \"{server}\"\nuser = \"00000001\"\ntimeout = \"2s\"\nkey-file = \
-                 \"client.key\"\n[servers.gate.resources]\nssh = {{ id = \"00000001\", port = 22 }}\n"
-            ),
-        )?;
-        let program = program("letmein")?;
-        let status = host
-            .command(&program.to_string_lossy())
-            .arg("-c")
-            .arg(&config)
-            .args(arguments)
-            .status()?;
-        status.code().context("letmein was killed")
+        let configuration = format!(
+            "[servers.gate]\nhost = \"{server}\"\nuser = \"00000001\"\ntimeout = \"2s\"\nkey-file = \"alice.key\"\n\
+             [servers.gate.resources]\nssh = {{ id = \"00000001\", port = 22 }}\n"
+        );
+        letmein(host, &configuration, key, arguments)
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        // `ip netns exec` becomes the program it starts, so this is the daemon's own id.
-        Ok(kill(Pid::from_raw(self.process.id().cast_signed()), signal)?)
+        Ok(kill(self.pid(), signal)?)
     }
+}
+
+/// Runs `letmein` on `host` with this configuration, next to which lies `alice.key` with `key`. Returns its exit code.
+pub fn letmein(host: &Host, configuration: &str, key: &[u8; 32], arguments: &[&str]) -> anyhow::Result<i32> {
+    let folder = TempDir::new()?;
+    write_key(&folder.path().join("alice.key"), key)?;
+    let file = folder.path().join("letmein.toml");
+    fs::write(&file, configuration)?;
+    let status = host
+        .command(&program("letmein")?.to_string_lossy())
+        .arg("-c")
+        .arg(&file)
+        .args(arguments)
+        .status()?;
+    status.code().context("letmein was killed")
+}
+
+/// The configuration that most tests use: `tcp/22` is resource 00000001 and alice's, `tcp/23` is 00000002 and nobody's.
+/// `gate` and `firewall` are further lines for these sections, `lease` is that of `tcp/22`.
+#[must_use]
+pub fn configuration(gate: &str, firewall: &str, lease: &str) -> String {
+    format!(
+        "[gate]\ninterfaces = [\"to-peer1\", \"to-peer2\"]\n{gate}\n[firewall]\n{firewall}\n\
+         [resources.ssh]\nid = \"00000001\"\nports = [\"tcp/22\"]\nlease = \"{lease}\"\n\
+         [resources.admin]\nid = \"00000002\"\nports = [\"tcp/23\"]\n\
+         [users.alice]\nid = \"00000001\"\nkey-file = \"alice.key\"\nresources = [\"ssh\"]\n"
+    )
+}
+
+/// `letmeind run` with this configuration, and the folder that it is in.
+fn letmeind(host: &Host, configuration: &str) -> anyhow::Result<(Command, TempDir)> {
+    let folder = TempDir::new()?;
+    write_key(&folder.path().join("alice.key"), &KEY)?;
+    let file = folder.path().join("letmeind.toml");
+    fs::write(&file, configuration)?;
+    let mut command = host.command(&program("letmeind")?.to_string_lossy());
+    command.args(["run", "--config"]).arg(file);
+    Ok((command, folder))
 }
 
 impl Drop for Gate {
