@@ -82,13 +82,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             cargo
         }
     };
-    let flags = [
-        format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
-        "-Cdebuginfo=2".to_owned(),
-        "-Clink-arg=--btf".to_owned(),
-    ];
     cargo
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags().join("\u{1f}"))
         .current_dir(paths::workspace())
         .args([
             "--package",
@@ -113,6 +108,26 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// What the compiler and the linker are told.
+fn flags() -> Vec<String> {
+    let mut flags = vec![
+        format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+    ];
+    // LLVM 22 knows it. Without it every field of a packet is put together from bytes.
+    let feature = "allows-misaligned-mem-access";
+    let unaligned = ["x86_64", "aarch64"].contains(&std::env::consts::ARCH);
+    if unaligned && linker_help().is_some_and(|help| help.contains(feature)) {
+        flags.push(format!("-Clink-arg=--cpu-features=+{feature}"));
+    }
+    flags
+}
+
+fn linker_help() -> Option<String> {
+    sh::output(Command::new("bpf-linker").arg("--help"))
 }
 
 fn toolchain(yes: bool) -> anyhow::Result<Toolchain> {

@@ -7,11 +7,12 @@ use super::{
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
     programs::Xdp,
 };
 use letmein_common::{
     UserId,
+    filter::UserFilter,
     hmac::KeyedStates,
     keccak::LANES,
     maps::{Pending, PendingKey, PermitKey, Settings},
@@ -113,12 +114,18 @@ fn size(entries: usize) -> u32 {
 
 fn fill_users(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
     let mut users: HashMap<_, UserId, [u64; 2 * LANES]> = take(ebpf, "USERS")?;
+    let mut filter = UserFilter::EMPTY;
     for (user, states) in &plan.users {
+        filter.insert(*user);
         users
             .insert(user, *states.lanes(), 0)
             .map_err(|source| XdpError::Map { map: "USERS", source })?;
     }
-    Ok(())
+    let mut filters: Array<_, UserFilter> = take(ebpf, "USER_FILTER")?;
+    filters.set(0, filter, 0).map_err(|source| XdpError::Map {
+        map: "USER_FILTER",
+        source,
+    })
 }
 
 fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
