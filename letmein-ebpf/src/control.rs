@@ -83,7 +83,7 @@ fn refuse(ctx: &XdpContext, reason: Reason) {
 /// A line for each refused packet; only ever in a build for debugging.
 #[cfg(feature = "log")]
 fn log(ctx: &XdpContext, reason: Reason) {
-    aya_log_ebpf::debug!(ctx, "refused: {}", reason.name());
+    aya_log_ebpf::info!(ctx, "refused: {}", reason.name());
 }
 
 #[cfg(not(feature = "log"))]

@@ -30,10 +30,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         bail!("the tests make network namespaces and load XDP programs: run them as root");
     }
     install::packages(PACKAGES, options.yes)?;
-    build_ebpf::run(&build_ebpf::Options {
-        yes: options.yes,
-        ..Default::default()
-    })?;
+    for debug_log in [false, true] {
+        build_ebpf::run(&build_ebpf::Options {
+            yes: options.yes,
+            debug_log,
+        })?;
+    }
     let cargo = || {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(paths::workspace()).stdin(Stdio::null());

@@ -4,6 +4,7 @@ use super::{
     attach::{self, Attached, Mode},
     error::XdpError,
     object::Object,
+    packet_log::PacketLog,
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -18,6 +19,7 @@ use letmein_common::{
     maps::{Pending, PendingKey, PermitKey, Settings},
     reason::Counters,
 };
+use log::Log;
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
@@ -93,6 +95,11 @@ impl KernelGate {
             sum.add(counters);
         }
         Ok(sum)
+    }
+
+    /// The messages of the packet path, once: `None` unless the object was built for debugging.
+    pub fn messages<L: Log>(&mut self, sink: L) -> Result<Option<PacketLog<L>>, XdpError> {
+        PacketLog::of(&mut self.ebpf, sink)
     }
 
     /// The program itself, for measurements.
