@@ -1,6 +1,7 @@
 //! Our client knocks on letmein 12.6.2's servers.
 
 use crate::scenario::{ADMIN, Attempt, Ending, Policy, SSH, Scene, WEB, Way};
+use anyhow::anyhow;
 use letmein_tests::{
     gate::{self, KEY},
     peer::{Servers, hexadecimal},
@@ -32,7 +33,7 @@ fn check(way: Way, policy: Policy) {
 
 /// Loads our example ruleset, which is for their servers as well, and adds that the services' ports are refused
 /// audibly.
-fn close_all(scene: &Scene) {
+pub fn close_all(scene: &Scene) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nftables.conf");
     let reject = "add rule inet filter input tcp dport { 22, 23, 24 } reject with tcp reset";
     for arguments in [["--file", example.to_str().unwrap()].as_slice(), &[reject]] {
@@ -41,7 +42,7 @@ fn close_all(scene: &Scene) {
     }
 }
 
-fn configuration(policy: Policy) -> String {
+pub fn configuration(policy: Policy) -> String {
     let (policy, key) = (policy.name(), hexadecimal(&KEY));
     let [ssh, admin, web] = [SSH, ADMIN, WEB].map(|(id, port)| format!("{id:08X} = port: {port}"));
     // The control port takes two of three rules.
@@ -54,7 +55,7 @@ fn configuration(policy: Policy) -> String {
 }
 
 /// The exit codes are those that `letmein --help` tells.
-fn knock(scene: &Scene, attempt: &Attempt) -> Ending {
+pub fn knock(scene: &Scene, attempt: &Attempt) -> anyhow::Result<Ending> {
     let configuration = format!(
         "[servers.gate]\nhost = \"{}\"\nuser = \"{:08X}\"\ntimeout = \"{}s\"\nkey-file = \"alice.key\"\n",
         scene.way.server(),
@@ -63,10 +64,10 @@ fn knock(scene: &Scene, attempt: &Attempt) -> Ending {
     );
     let resource = attempt.resource.to_string();
     let arguments = [attempt.verb, "gate", "-r", &resource, scene.way.option()];
-    match gate::letmein(&scene.lab.client, &configuration, &attempt.key, &arguments).unwrap() {
-        0 => Ending::Done,
-        1 => Ending::Refused,
-        3 => Ending::NoAnswer,
-        code => panic!("exit code {code}: {attempt:?}"),
+    match gate::letmein(&scene.lab.client, &configuration, &attempt.key, &arguments)? {
+        0 => Ok(Ending::Done),
+        1 => Ok(Ending::Refused),
+        3 => Ok(Ending::NoAnswer),
+        code => Err(anyhow!("exit code {code}: {attempt:?}")),
     }
 }

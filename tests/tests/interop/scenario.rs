@@ -118,10 +118,10 @@ impl Scene {
     }
 
     /// Plays it all. The server must be up, and refuse connections to what is closed. `client` runs on the lab's.
-    pub fn play(&self, client: &(impl Fn(&Attempt) -> Ending + Sync)) {
+    pub fn play(&self, client: &(impl Fn(&Attempt) -> anyhow::Result<Ending> + Sync)) {
         let knock = |resource| attempt("knock", 1, KEY, resource);
-        let stranger = self.ending(self.policy == Policy::Always);
-        let not_yours = self.ending(self.policy != Policy::FullAuth);
+        let stranger = refused(self.policy == Policy::Always);
+        let not_yours = refused(self.policy != Policy::FullAuth);
 
         self.check_open(&[]);
         together(
@@ -148,10 +148,6 @@ impl Scene {
         self.check_open(&[]);
     }
 
-    fn ending(&self, told: bool) -> Ending {
-        if told { Ending::Refused } else { Ending::NoAnswer }
-    }
-
     /// These ports and no others are open, for the client's address of this family and for no other address.
     fn check_open(&self, expected: &[u16]) {
         let (client, other) = (&self.lab.client, &self.lab.other);
@@ -173,6 +169,10 @@ impl Scene {
     }
 }
 
+const fn refused(told: bool) -> Ending {
+    if told { Ending::Refused } else { Ending::NoAnswer }
+}
+
 fn attempt(verb: &'static str, user: u32, key: [u8; 32], resource: u32) -> Attempt {
     Attempt {
         verb,
@@ -184,7 +184,7 @@ fn attempt(verb: &'static str, user: u32, key: [u8; 32], resource: u32) -> Attem
 }
 
 /// Runs the client once for each attempt, at the same time, and checks how each of them ends.
-fn together(client: &(impl Fn(&Attempt) -> Ending + Sync), attempts: &[(Attempt, Ending)]) {
+fn together(client: &(impl Fn(&Attempt) -> anyhow::Result<Ending> + Sync), attempts: &[(Attempt, Ending)]) {
     thread::scope(|scope| {
         for (attempt, ending) in attempts {
             let patience = match ending {
@@ -193,7 +193,7 @@ fn together(client: &(impl Fn(&Attempt) -> Ending + Sync), attempts: &[(Attempt,
                 Ending::NoAnswer => Duration::from_secs(1),
             };
             let attempt = Attempt { patience, ..*attempt };
-            scope.spawn(move || assert_eq!(client(&attempt), *ending, "{attempt:?}"));
+            scope.spawn(move || assert_eq!(client(&attempt).unwrap(), *ending, "{attempt:?}"));
         }
     });
 }

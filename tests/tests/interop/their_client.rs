@@ -1,6 +1,7 @@
 //! letmein 12.6.2's client knocks on our server, with and without XDP.
 
 use crate::scenario::{ADMIN, Attempt, Ending, Policy, SSH, Scene, WEB, Way};
+use anyhow::anyhow;
 use letmein_tests::{gate::Gate, peer};
 
 each_way!(native_xdp_always: check("native", Policy::Always));
@@ -34,7 +35,7 @@ fn check(way: Way, xdp: &str, policy: Policy) {
     gate.stop().unwrap();
 }
 
-fn configuration(xdp: &str, policy: Policy) -> String {
+pub fn configuration(xdp: &str, policy: Policy) -> String {
     let policy = policy.name();
     let [ssh, admin, web] =
         [SSH, ADMIN, WEB].map(|(id, port)| format!("id = \"{id:X}\"\nports = [\"tcp/{port}\"]"));
@@ -47,7 +48,7 @@ fn configuration(xdp: &str, policy: Policy) -> String {
 }
 
 /// Every failure has the same exit code; what it says tells them apart.
-fn knock(scene: &Scene, attempt: &Attempt) -> Ending {
+pub fn knock(scene: &Scene, attempt: &Attempt) -> anyhow::Result<Ending> {
     let (user, key) = (attempt.user, peer::hexadecimal(&attempt.key));
     let configuration = format!(
         "[GENERAL]\ncontrol-timeout = {}\n[CLIENT]\ndefault-user = {user:08X}\n[KEYS]\n{user:08X} = {key}\n",
@@ -55,16 +56,16 @@ fn knock(scene: &Scene, attempt: &Attempt) -> Ending {
     );
     let (server, resource) = (scene.way.server().to_string(), format!("{:X}", attempt.resource));
     let arguments = [attempt.verb, &server, "-r", &resource, scene.way.option()];
-    let output = peer::letmein(&scene.lab.client, &configuration, &arguments).unwrap();
+    let output = peer::letmein(&scene.lab.client, &configuration, &arguments)?;
     let said = String::from_utf8_lossy(&output.stderr);
     let says = |text| said.contains(text);
     match output.status.code() {
         // A doubtful answer would have made it warn.
-        Some(0) if said.is_empty() => Ending::Done,
-        Some(1) if says("The server rejected the request") => Ending::Refused,
+        Some(0) if said.is_empty() => Ok(Ending::Done),
+        Some(1) if says("The server rejected the request") => Ok(Ending::Refused),
         Some(1) if says("RX communication with peer timed out") || says("Connection terminated") => {
-            Ending::NoAnswer
+            Ok(Ending::NoAnswer)
         }
-        code => panic!("exit code {code:?}: {attempt:?}: {said}"),
+        code => Err(anyhow!("exit code {code:?}: {attempt:?}: {said}")),
     }
 }
