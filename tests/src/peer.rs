@@ -104,13 +104,40 @@ impl Log {
     }
 }
 
+/// Its client, and a configuration for it.
+pub struct Client {
+    program: PathBuf,
+    folder: TempDir,
+}
+
+impl Client {
+    /// With this configuration.
+    pub fn new(configuration: &str) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        fs::write(folder.path().join("letmein.conf"), configuration)?;
+        Ok(Self {
+            program: program("letmein")?,
+            folder,
+        })
+    }
+
+    /// Runs it in this thread's namespace.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--config")
+            .arg(self.folder.path().join("letmein.conf"))
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
 /// Runs the client on `host` with this configuration and these arguments.
 pub fn letmein(host: &Host, configuration: &str, arguments: &[&str]) -> anyhow::Result<Output> {
-    let folder = TempDir::new()?;
-    let file = folder.path().join("letmein.conf");
-    fs::write(&file, configuration)?;
-    let mut command = host.command(&program("letmein")?.to_string_lossy());
-    Ok(command.arg("--config").arg(&file).args(arguments).output()?)
+    let client = Client::new(configuration)?;
+    Ok(host.enter(|| client.command(arguments).output())??)
 }
 
 /// A key as its configuration files have it.
