@@ -22,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Who `letmeind` runs as: `letmeinfwd` insists on a user and a group of that name.
 const LETMEIND_ID: u32 = 64_123;
 
-/// Runs a server ($3 and what follows) as it expects to run. Its user exists in a mount namespace that ends with it
+/// Starts a server ($3 and what follows) as it expects to be started. Its user exists in a mount namespace that ends with it
 /// (`ip netns exec` makes one), and the program is ($2) where that user can reach it, wherever it was built ($1).
 const AS_INSTALLED: &str = "set -e; program=$1; here=$2; folder=${2%/*}; shift 2
 mount --bind \"$folder/passwd\" /etc/passwd
@@ -66,7 +66,7 @@ impl Servers {
         // Written when its sockets are bound.
         let pid_file = folder.path().join("letmeind/letmeind.pid");
         let deadline = Instant::now() + PATIENCE;
-        while fs::read_to_string(&pid_file).is_ok_and(|pid| !pid.ends_with('\n')) || !pid_file.exists() {
+        while !fs::read_to_string(&pid_file).is_ok_and(|pid| pid.ends_with('\n')) {
             if letmeind.0.try_wait()?.is_some() || Instant::now() > deadline {
                 bail!("letmein 12's letmeind does not start");
             }
