@@ -32,6 +32,10 @@ const PACKAGES: &[Package] = &[
         purpose: "lists the kernel's modules for it",
     },
     Package {
+        name: "netbase",
+        purpose: "the names of protocols",
+    },
+    Package {
         name: "iproute2",
         purpose: "`ip netns`: the tests make their own hosts",
     },

@@ -49,6 +49,8 @@ pub fn pack(kernel: &Kernel, tests: &[PathBuf], folder: &Path) -> anyhow::Result
     symlink("../bin", root.join("usr/bin"))?;
     symlink("../sbin", root.join("usr/sbin"))?;
     copy("/bin/busybox".as_ref(), &root.join("bin/busybox"))?;
+    // Where the kernel looks for it when it needs a module.
+    symlink("../bin/busybox", root.join("sbin/modprobe"))?;
     for name in ["ip", "nft"] {
         let program = which(name)?;
         add(&program, &root, &root.join("sbin").join(name))?;
@@ -66,6 +68,14 @@ pub fn pack(kernel: &Kernel, tests: &[PathBuf], folder: &Path) -> anyhow::Result
         add(test, &root, &root.join("test").join(&*name))?;
         writeln!(commands, "/test/{name} --test-threads=1 && echo {PASSED}")?;
     }
+    // nft calls protocols by their names, and the tests load the example ruleset from where it is.
+    copy("/etc/protocols".as_ref(), &root.join("etc/protocols"))?;
+    let workspace = paths::workspace();
+    let there = root.join(workspace.strip_prefix("/").unwrap_or(&workspace));
+    for (package, _) in super::TESTS {
+        fs::create_dir_all(there.join(package))?;
+    }
+    copy(&workspace.join("nftables.conf"), &there.join("nftables.conf"))?;
     modules(kernel, &root)?;
     write_init(&root.join("init"), &commands)?;
     archive(&root, &folder.join("root.cpio"))
