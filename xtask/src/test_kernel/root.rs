@@ -56,11 +56,7 @@ pub fn pack(kernel: &Kernel, tests: &[PathBuf], folder: &Path) -> anyhow::Result
         add(&program, &root, &root.join("sbin").join(name))?;
     }
     for name in ["letmeind", "letmein"] {
-        add(
-            &paths::target().join("debug").join(name),
-            &root,
-            &root.join("test").join(name),
-        )?;
+        add(&paths::debug(name), &root, &root.join("test").join(name))?;
     }
     let mut commands = String::new();
     for test in tests {
