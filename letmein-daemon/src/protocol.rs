@@ -106,8 +106,10 @@ pub fn finish(
         Ok(()) => Ok(come_in(response)),
         Err(error) => {
             error!(
-                "{} proved a knock on {} from {from}, but: {error}",
-                user.name, resource.name
+                "{} proved a knock on {} from {from}, but: {:#}",
+                user.name,
+                resource.name,
+                anyhow::Error::from(error),
             );
             Err(Refused::at(Stage::FullAuth, response))
         }

@@ -156,7 +156,10 @@ impl Server {
         if let Gate::Kernel(kernel) = &*self.gate
             && let Err(error) = kernel.borrow_mut().expect_response(&key, &pending)
         {
-            error!("the XDP program will not let the response pass: {error}");
+            error!(
+                "the XDP program will not let the response pass: {:#}",
+                anyhow::Error::from(error)
+            );
             return Err(Refused::at(Stage::BasicAuth, message));
         }
         Ok(Some(protocol::challenge(message, &pending.token)))
