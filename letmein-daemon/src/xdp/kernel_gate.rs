@@ -148,7 +148,7 @@ fn load_error(error: EbpfError) -> XdpError {
     XdpError::Load(error)
 }
 
-/// Without CAP_PERFMON a program may do less, and the verifier says so where it does more. To root, the same error
+/// Without `CAP_PERFMON` a program may do less, and the verifier says so where it does more. To root, the same error
 /// number says that the program is wrong.
 fn verifier_error(error: ProgramError) -> XdpError {
     if let ProgramError::LoadError {
