@@ -5,11 +5,10 @@
 //!
 //! 1. length, magic, operation: is it a knock at all?
 //! 2. USER is known: one look-up.
-//! 3. KNOCK, REVOKE: SALT was not seen before. RESPONSE: a challenge is pending. One look-up each, so that
-//!    replays and guesses end before the expensive step.
+//! 3. RESPONSE: a challenge is pending. One look-up, so that guesses end before the expensive step.
 //! 4. The source's token bucket: step 5 cannot be used to burn CPU.
 //! 5. AUTH, two Keccak permutations.
-//! 6. Only now is SALT remembered: who has no key can fill no table.
+//! 6. KNOCK, REVOKE: SALT is recorded, unless it was before. Only now: who has no key can fill no table.
 //! 7. USER may open RESOURCE. Asked last, so that a genuine user who may not is told apart from a stranger.
 
 use crate::{
@@ -21,20 +20,18 @@ use crate::{
     wire::challenge::{Malformed, NO_TOKEN, Operation, View},
 };
 
-/// What the gate knows and remembers.
+/// What the gate knows and remembers, for one datagram and its sender.
 pub trait Tables {
     /// The keyed states of `user`, if there is such a user.
     fn key(&self, user: UserId) -> Option<&KeyedStates>;
     /// Whether the user may open the resource.
     fn permits(&self, key: &PermitKey) -> bool;
-    /// Takes a token from the bucket of `source`; `false` when it is empty.
-    fn take_token(&self, source: &Address) -> bool;
-    /// Whether [`Tables::record_salt`] was called with this before.
-    fn salt_seen(&self, key: &SaltKey) -> bool;
-    /// Remembers a salt; `false` when it was there already, as when two CPUs see one datagram twice.
+    /// Takes a token from the sender's bucket; `false` when it is empty.
+    fn take_token(&self) -> bool;
+    /// Remembers a salt; `false` when it was there already.
     fn record_salt(&self, key: &SaltKey) -> bool;
-    /// The token of the challenge that is pending for this exchange, unless it has lapsed.
-    fn pending(&self, key: &PendingKey) -> Option<&Auth>;
+    /// The token of the challenge that the sender was sent as `user` about `resource`, unless it has lapsed.
+    fn pending(&self, user: UserId, resource: ResourceId) -> Option<&Auth>;
     /// Whether the message proves the key, for the challenge with this token if it answers one. The kernel has
     /// its own way to call the same code.
     #[inline(always)]
@@ -43,10 +40,9 @@ pub trait Tables {
     }
 }
 
-/// Judges a datagram that `address` sent from UDP port `port`: `Ok` when its sender proved a key and may open
-/// what it asks for.
+/// Judges a datagram: `Ok` when its sender proved a key and may open what it asks for.
 #[inline(always)]
-pub fn check<T: Tables>(tables: &T, address: &Address, port: u16, datagram: &[u8]) -> Result<(), Reason> {
+pub fn check<T: Tables>(tables: &T, datagram: &[u8]) -> Result<(), Reason> {
     let message = View::of(datagram)?;
     let operation = message.operation()?;
     if !operation.is_request() {
@@ -55,46 +51,24 @@ pub fn check<T: Tables>(tables: &T, address: &Address, port: u16, datagram: &[u8
     let user = message.user();
     let resource = message.resource();
     let key = tables.key(user).ok_or(Reason::UnknownUser)?;
-    if operation == Operation::Response {
-        let exchange = PendingKey::new(address, port, user, resource);
-        let token = tables.pending(&exchange).ok_or(Reason::NoChallenge)?;
-        authenticate(tables, address, &message, key, Some(token))?;
+    let token = if operation == Operation::Response {
+        Some(tables.pending(user, resource).ok_or(Reason::NoChallenge)?)
     } else {
-        let salt = SaltKey {
-            user,
-            salt: message.salt(),
-        };
-        if tables.salt_seen(&salt) {
-            return Err(Reason::Replay);
-        }
-        authenticate(tables, address, &message, key, None)?;
-        if !tables.record_salt(&salt) {
-            return Err(Reason::Replay);
-        }
+        None
+    };
+    if !tables.take_token() {
+        return Err(Reason::RateLimit);
+    }
+    if !tables.proves(&message, key, token) {
+        return Err(Reason::Auth);
+    }
+    if token.is_none() && !tables.record_salt(&SaltKey::new(user, message.salt())) {
+        return Err(Reason::Replay);
     }
     if tables.permits(&PermitKey { user, resource }) {
         Ok(())
     } else {
         Err(Reason::NotPermitted)
-    }
-}
-
-/// Steps 4 and 5.
-#[inline(always)]
-fn authenticate<T: Tables>(
-    tables: &T,
-    source: &Address,
-    message: &View<'_>,
-    key: &KeyedStates,
-    token: Option<&Auth>,
-) -> Result<(), Reason> {
-    if !tables.take_token(source) {
-        return Err(Reason::RateLimit);
-    }
-    if tables.proves(message, key, token) {
-        Ok(())
-    } else {
-        Err(Reason::Auth)
     }
 }
 
@@ -104,14 +78,14 @@ fn authenticate<T: Tables>(
 /// policy decides about an answer. Anybody else only under the policy that answers strangers
 /// (`answer_strangers`), and then at the rate of the source's token bucket.
 #[inline(always)]
-pub fn hand_over<T: Tables>(tables: &T, source: &Address, reason: Reason, answer_strangers: bool) -> bool {
+pub fn hand_over<T: Tables>(tables: &T, reason: Reason, answer_strangers: bool) -> bool {
     match reason {
         Reason::NotPermitted => true,
-        Reason::Magic | Reason::Operation | Reason::UnknownUser | Reason::Replay | Reason::NoChallenge => {
-            answer_strangers && tables.take_token(source)
+        Reason::Magic | Reason::Operation | Reason::UnknownUser | Reason::NoChallenge => {
+            answer_strangers && tables.take_token()
         }
-        // Has paid its token already.
-        Reason::Auth => answer_strangers,
+        // Have paid their token already.
+        Reason::Auth | Reason::Replay => answer_strangers,
         // An answer would be longer than the question, or a lesser evil than the flood it answers.
         Reason::Length | Reason::Truncated | Reason::Fragment | Reason::HeaderChain | Reason::RateLimit => {
             false

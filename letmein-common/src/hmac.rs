@@ -4,7 +4,7 @@
 //! padded key fills exactly one block of SHA3-256 (rate 136 bytes, FIPS 202), so the Keccak states after it
 //! depend on the key alone. Kept per user, they leave two permutations of the four for each message.
 
-use crate::keccak::{self, LANES, State};
+use crate::keccak::{self, Block, DIGEST_LANES, LANES, RATE, State};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Length of an AUTH field or a TOKEN, in bytes.
@@ -18,10 +18,8 @@ pub type Auth = [u8; AUTH_LEN];
 const SHA3_PAD: u64 = 0x06;
 /// The last padding bit, in the top byte of the last lane of the rate.
 const LAST_PAD: u64 = 0x80 << 56;
-/// The last lane of a 136-byte block.
-const LAST_LANE: usize = 16;
 
-/// The two Keccak states of HMAC-SHA3-256 after the padded key. As secret as the key itself.
+/// The two Keccak states of HMAC-SHA3-256 after the padded key, as [`keccak`] keeps them. As secret as the key.
 #[derive(Clone)]
 #[repr(C)]
 pub struct KeyedStates {
@@ -62,30 +60,25 @@ impl KeyedStates {
         auth
     }
 
-    /// The MAC as four little-endian lanes.
+    /// The MAC as four little-endian lanes, the first of the block.
     #[inline(always)]
-    fn digest(&self, head: &[u8; 20], token: &Auth) -> [u64; 4] {
+    fn digest(&self, head: &[u8; 20], token: &Auth) -> Block {
         // The 52 bytes of input end in the middle of lane 6; padding begins there.
-        let mut state = self.inner;
-        state[0] ^= le64(head, 0);
-        state[1] ^= le64(head, 8);
-        state[2] ^= u64::from(le32(head, 16)) | u64::from(le32(token, 0)) << 32;
-        state[3] ^= le64(token, 4);
-        state[4] ^= le64(token, 12);
-        state[5] ^= le64(token, 20);
-        state[6] ^= u64::from(le32(token, 28)) | SHA3_PAD << 32;
-        state[LAST_LANE] ^= LAST_PAD;
-        keccak::permute(&mut state);
-        let inner = [state[0], state[1], state[2], state[3]];
-
-        state = self.outer;
-        for (lane, digest) in state.iter_mut().zip(inner) {
-            *lane ^= digest;
-        }
-        state[4] ^= SHA3_PAD;
-        state[LAST_LANE] ^= LAST_PAD;
-        keccak::permute(&mut state);
-        [state[0], state[1], state[2], state[3]]
+        let mut block = [
+            le64(head, 0),
+            le64(head, 8),
+            u64::from(le32(head, 16)) | u64::from(le32(token, 0)) << 32,
+            le64(token, 4),
+            le64(token, 12),
+            le64(token, 20),
+            u64::from(le32(token, 28)) | SHA3_PAD << 32,
+        ];
+        keccak::digest(&self.inner, &mut block, LAST_PAD);
+        block[DIGEST_LANES] = SHA3_PAD;
+        block[DIGEST_LANES + 1] = 0;
+        block[DIGEST_LANES + 2] = 0;
+        keccak::digest(&self.outer, &mut block, LAST_PAD);
+        block
     }
 
     /// Whether `auth` is `HMAC-SHA3-256(K, head || token)`. Takes the same time whatever `auth` is.
@@ -94,7 +87,7 @@ impl KeyedStates {
     pub fn verify(&self, head: &[u8; 20], token: &Auth, auth: &Auth) -> bool {
         let digest = self.digest(head, token);
         let mut difference = 0;
-        for (i, lane) in digest.iter().enumerate() {
+        for (i, lane) in digest[..DIGEST_LANES].iter().enumerate() {
             difference |= lane ^ le64(auth, i * 8);
         }
         // Opaque to the optimiser, which could otherwise turn the four comparisons into early exits.
@@ -114,12 +107,13 @@ impl ZeroizeOnDrop for KeyedStates {}
 /// Absorbs the block `key ^ pad` into a fresh state.
 fn absorb_key(state: &mut State, key: &[u8; KEY_LEN], pad: u8) {
     let pad = u64::from_ne_bytes([pad; 8]);
-    for (i, lane) in state[..=LAST_LANE].iter_mut().enumerate() {
+    for (i, lane) in state[..RATE].iter_mut().enumerate() {
         *lane = pad;
         if i < KEY_LEN / 8 {
             *lane ^= le64(key, i * 8);
         }
     }
+    keccak::complement(state);
     keccak::permute(state);
 }
 

@@ -3,8 +3,8 @@
 //! Everything here is `no_std`, allocates nothing and cannot panic on any input, because the same code runs
 //! inside the XDP program. The path of a knock through this crate:
 //!
-//! [`wire`] (bytes to message) → [`gate`] (is it genuine?) → [`hmac`] → [`keccak`], with [`bucket`] in front
-//! of the expensive step and [`reason`] naming whatever was refused.
+//! [`wire`] (bytes to message) → [`gate`] (is it genuine?) → [`hmac`] → [`keccak`], with [`filter`] in front of the
+//! keys, [`bucket`] in front of the expensive step, and [`reason`] naming whatever was refused.
 
 #![no_std]
 
@@ -12,6 +12,7 @@
 extern crate std;
 
 pub mod bucket;
+pub mod filter;
 pub mod gate;
 pub mod hmac;
 pub mod ids;

@@ -15,10 +15,25 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct SaltKey {
+    /// Its SALT, as it lies in the message.
+    salt: u64,
     /// Whose message.
-    pub user: UserId,
-    /// Its SALT.
-    pub salt: [u8; SALT_LEN],
+    user: UserId,
+    /// Always 0; makes the size a multiple of the alignment.
+    reserved: u32,
+}
+
+impl SaltKey {
+    /// The salt of a message of `user`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(user: UserId, salt: [u8; SALT_LEN]) -> Self {
+        Self {
+            salt: u64::from_ne_bytes(salt),
+            user,
+            reserved: 0,
+        }
+    }
 }
 
 /// Key of the permissions.
@@ -79,7 +94,7 @@ mod pod {
     )]
 
     use super::{Pending, PendingKey, PermitKey, SaltKey, Settings};
-    use crate::{ids::UserId, reason::Counters, source::Address};
+    use crate::{filter::UserFilter, ids::UserId, reason::Counters, source::Address};
     use aya::Pod;
 
     // SAFETY: `repr(C)` or `repr(transparent)`, made of integers and arrays of integers only, and without
@@ -98,12 +113,14 @@ mod pod {
     // SAFETY: as above.
     unsafe impl Pod for Settings {}
     // SAFETY: as above.
+    unsafe impl Pod for UserFilter {}
+    // SAFETY: as above.
     unsafe impl Pod for UserId {}
 }
 
 // The sum of the fields: were there padding, the type would be larger.
 const _: () = {
-    assert!(size_of::<SaltKey>() == 4 + 8);
+    assert!(size_of::<SaltKey>() == 8 + 4 + 4);
     assert!(size_of::<PermitKey>() == 4 + 4);
     assert!(size_of::<PendingKey>() == 16 + 4 * 4);
     assert!(size_of::<Pending>() == 32 + 8);

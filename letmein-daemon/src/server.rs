@@ -101,6 +101,10 @@ fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
         pending_challenges: config.gate.pending_challenges,
     };
     let mut kernel = KernelGate::load(Object::embedded()?, &plan)?;
+    if let Some(messages) = kernel.messages(log::logger())? {
+        warn!("this XDP program was built for debugging: it logs every packet that it refuses");
+        spawn_local(messages.follow());
+    }
     for interface in &config.gate.interfaces {
         let attached = kernel.attach(interface, mode)?;
         if attached.native {

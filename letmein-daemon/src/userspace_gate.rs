@@ -2,7 +2,7 @@
 
 use crate::{clock, config::Config, exchange::Exchanges};
 use letmein_common::{
-    UserId,
+    ResourceId, UserId,
     bucket::Limit,
     gate::{self, Tables},
     hmac::{Auth, KeyedStates},
@@ -54,16 +54,17 @@ impl UserspaceGate {
             gate: self,
             config,
             exchanges,
+            address: source.ip().to_canonical().into(),
+            port: source.port(),
         };
-        let address = Address::from(source.ip().to_canonical());
-        match gate::check(&tables, &address, source.port(), datagram) {
+        match gate::check(&tables, datagram) {
             Ok(()) => {
                 self.counters.borrow_mut().genuine += 1;
                 true
             }
             Err(reason) => {
                 self.count(reason);
-                gate::hand_over(&tables, &address, reason, self.answer_strangers)
+                gate::hand_over(&tables, reason, self.answer_strangers)
             }
         }
     }
@@ -79,11 +80,13 @@ impl UserspaceGate {
     }
 }
 
-/// The gate's tables, with what belongs to others.
+/// The gate's tables for one sender, with what belongs to others.
 struct View<'a> {
     gate: &'a UserspaceGate,
     config: &'a Config,
     exchanges: &'a Exchanges,
+    address: Address,
+    port: u16,
 }
 
 impl Tables for View<'_> {
@@ -97,9 +100,9 @@ impl Tables for View<'_> {
             .is_some_and(|user| user.permits(key.resource))
     }
 
-    fn take_token(&self, source: &Address) -> bool {
+    fn take_token(&self) -> bool {
         let mut buckets = self.gate.buckets.borrow_mut();
-        let bucket = buckets.get_or_insert_mut(source.network(&self.gate.prefixes), || 0);
+        let bucket = buckets.get_or_insert_mut(self.address.network(&self.gate.prefixes), || 0);
         let next = self.gate.limit.take(*bucket, clock::monotonic());
         if let Some(next) = next {
             *bucket = next;
@@ -107,15 +110,12 @@ impl Tables for View<'_> {
         next.is_some()
     }
 
-    fn salt_seen(&self, key: &SaltKey) -> bool {
-        self.gate.salts.borrow().contains(key)
-    }
-
     fn record_salt(&self, key: &SaltKey) -> bool {
         self.gate.salts.borrow_mut().put(*key, ()).is_none()
     }
 
-    fn pending(&self, key: &PendingKey) -> Option<&Auth> {
-        self.exchanges.token(key, clock::monotonic())
+    fn pending(&self, user: UserId, resource: ResourceId) -> Option<&Auth> {
+        let exchange = PendingKey::new(&self.address, self.port, user, resource);
+        self.exchanges.token(&exchange, clock::monotonic())
     }
 }

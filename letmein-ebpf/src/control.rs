@@ -6,19 +6,13 @@ use crate::{
         ip::Network,
         udp::{self, Header},
     },
-    tables::{self, Maps},
+    tables::{self, Maps, setting},
 };
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     programs::XdpContext,
 };
-use letmein_common::{gate, reason::Reason, source::Address, wire::challenge};
-
-/// The UDP control port.
-#[inline(always)]
-pub fn port() -> u32 {
-    tables::settings().control_port
-}
+use letmein_common::{gate, reason::Reason, wire::challenge};
 
 /// Drops a packet whose headers end nowhere.
 #[inline(always)]
@@ -30,20 +24,27 @@ pub fn refuse_unparsed() -> u32 {
 /// Genuine datagrams go on to the daemon's socket; the rest is counted and dropped.
 #[inline(always)]
 pub fn judge(ctx: &XdpContext, packet: &Packet, network: &Network, header: &Header) -> u32 {
-    let Some(source) = network.source(packet) else {
-        tables::count_refused(Reason::Truncated);
-        return XDP_DROP;
+    let datagram = match datagram(packet, network, header) {
+        Ok(datagram) => datagram,
+        Err(reason) => {
+            // No error policy answers these: see `gate::hand_over`.
+            refuse(ctx, reason);
+            return XDP_DROP;
+        }
     };
-    match check(packet, network, header, &source) {
+    let tables = Maps {
+        packet,
+        network,
+        source_port: header.source_port,
+    };
+    match gate::check(&tables, datagram) {
         Ok(()) => {
             tables::count_genuine();
             XDP_PASS
         }
         Err(reason) => {
-            tables::count_refused(reason);
-            log(ctx, reason);
-            let answer_strangers = tables::settings().answer_strangers != 0;
-            if gate::hand_over(&Maps, &source, reason, answer_strangers) {
+            refuse(ctx, reason);
+            if gate::hand_over(&tables, reason, setting!(answer_strangers) != 0) {
                 XDP_PASS
             } else {
                 XDP_DROP
@@ -52,8 +53,13 @@ pub fn judge(ctx: &XdpContext, packet: &Packet, network: &Network, header: &Head
     }
 }
 
+/// The payload, if it has the shape of a challenge message.
 #[inline(always)]
-fn check(packet: &Packet, network: &Network, header: &Header, source: &Address) -> Result<(), Reason> {
+fn datagram<'a>(
+    packet: &'a Packet,
+    network: &Network,
+    header: &Header,
+) -> Result<&'a [u8; challenge::LEN], Reason> {
     if network.fragment {
         return Err(Reason::Fragment);
     }
@@ -63,16 +69,21 @@ fn check(packet: &Packet, network: &Network, header: &Header, source: &Address) 
     if header.length != network.length {
         return Err(Reason::Truncated);
     }
-    let datagram: &[u8; challenge::LEN] = packet
+    packet
         .bytes(network.transport + udp::LEN)
-        .ok_or(Reason::Truncated)?;
-    gate::check(&Maps, source, header.source_port, datagram)
+        .ok_or(Reason::Truncated)
+}
+
+#[inline(always)]
+fn refuse(ctx: &XdpContext, reason: Reason) {
+    tables::count_refused(reason);
+    log(ctx, reason);
 }
 
 /// A line for each refused packet; only ever in a build for debugging.
 #[cfg(feature = "log")]
 fn log(ctx: &XdpContext, reason: Reason) {
-    aya_log_ebpf::debug!(ctx, "refused: {}", reason.name());
+    aya_log_ebpf::info!(ctx, "refused: {}", reason.name());
 }
 
 #[cfg(not(feature = "log"))]

@@ -16,7 +16,12 @@ mod tables;
 
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
 use packet::Packet;
-use parse::{ethernet, ip, udp};
+use parse::{
+    ethernet, ip,
+    plain::{self, Plain},
+    udp,
+};
+use tables::setting;
 
 /// The program. What cannot be followed or is not for the gate is the kernel's own business: `XDP_PASS`.
 #[xdp(frags)]
@@ -28,15 +33,23 @@ fn letmein(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn verdict(ctx: &XdpContext) -> Option<u32> {
     let packet = Packet::of(ctx);
-    let frame = ethernet::parse(&packet)?;
-    let network = match ip::parse(&packet, &frame)? {
-        ip::Found::Udp(network) => network,
-        ip::Found::HeaderChain => return Some(control::refuse_unparsed()),
+    let port = setting!(control_port);
+    let (network, header) = match plain::parse(&packet, port) {
+        Plain::Other => return None,
+        Plain::Control(network, header) => (network, header),
+        Plain::Unsure => {
+            let frame = ethernet::parse(&packet)?;
+            let network = match ip::parse(&packet, &frame)? {
+                ip::Found::Udp(network) => network,
+                ip::Found::HeaderChain => return Some(control::refuse_unparsed()),
+            };
+            let header = udp::parse(&packet, &network)?;
+            if u32::from(header.destination_port) != port {
+                return None;
+            }
+            (network, header)
+        }
     };
-    let header = udp::parse(&packet, &network)?;
-    if u32::from(header.destination_port) != control::port() {
-        return None;
-    }
     Some(control::judge(ctx, &packet, &network, &header))
 }
 

@@ -1,13 +1,15 @@
 //! The BPF maps, and the gate's view of them.
 
+use crate::{packet::Packet, parse::ip::Network};
 use aya_ebpf::{
-    helpers::bpf_ktime_get_ns,
+    helpers::generated::bpf_ktime_get_coarse_ns,
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
 use letmein_common::{
-    UserId,
+    ResourceId, UserId,
     bucket::Limit,
+    filter::UserFilter,
     gate::Tables,
     hmac::{Auth, KeyedStates},
     maps::{Pending, PendingKey, PermitKey, SaltKey, Settings},
@@ -18,6 +20,9 @@ use letmein_common::{
 
 // Sizes are placeholders where the daemon knows better: it sets them when it loads the program.
 
+/// Who may be among the keys: asked first. Written by the daemon only.
+#[map]
+static USER_FILTER: Array<UserFilter> = Array::with_max_entries(1, 0);
 /// The keys: written by the daemon only.
 #[map]
 static USERS: HashMap<UserId, KeyedStates> = HashMap::with_max_entries(1, 0);
@@ -39,18 +44,21 @@ static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
 /// Set by the daemon before the program is loaded; the kernel's JIT sees constants.
 #[unsafe(no_mangle)]
-static SETTINGS: Settings = Settings {
+pub static SETTINGS: Settings = Settings {
     limit: Limit::new(0, 0),
     prefixes: Prefixes::ALL,
     control_port: 0,
     answer_strangers: 0,
 };
 
-#[inline(always)]
-pub fn settings() -> &'static Settings {
-    // The compiler must not believe the initial value above.
-    core::hint::black_box(&SETTINGS)
+/// Reads one of the [`Settings`]. Volatile: the compiler must not believe the initial value above.
+macro_rules! setting {
+    ($field:ident) => {
+        // SAFETY: an aligned field of a static that nobody writes once the program is loaded.
+        unsafe { (&raw const $crate::tables::SETTINGS.$field).read_volatile() }
+    };
 }
+pub(crate) use setting;
 
 #[inline(always)]
 pub fn count_genuine() {
@@ -74,12 +82,20 @@ fn counters<'a>() -> Option<&'a mut Counters> {
     Some(unsafe { &mut *counters })
 }
 
-/// The tables of the gate, in BPF maps.
-pub struct Maps;
+/// The tables of the gate, in BPF maps, for the sender of one packet.
+pub struct Maps<'a> {
+    pub packet: &'a Packet,
+    pub network: &'a Network,
+    pub source_port: u16,
+}
 
-impl Tables for Maps {
+impl Tables for Maps<'_> {
     #[inline(always)]
     fn key(&self, user: UserId) -> Option<&KeyedStates> {
+        let filter = USER_FILTER.get(0)?;
+        if !filter.may_contain(user) {
+            return None;
+        }
         // SAFETY: the daemon never changes an element in place while the program reads it; at worst a
         // replaced key is read half old and half new, and AUTH does not verify.
         unsafe { USERS.get(user) }
@@ -91,19 +107,21 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn take_token(&self, source: &Address) -> bool {
-        let settings = settings();
-        if settings.limit.interval == 0 {
+    fn take_token(&self) -> bool {
+        let limit = setting!(limit);
+        if limit.interval == 0 {
             return true;
         }
-        let network = source.network(&settings.prefixes);
-        // SAFETY: a helper without arguments.
-        let now = unsafe { bpf_ktime_get_ns() };
+        let Some(source) = self.network.source(self.packet) else {
+            return false;
+        };
+        let network = source.network(&setting!(prefixes));
+        let now = now();
         let bucket = BUCKETS.get_ptr_mut(network);
         // SAFETY: an aligned word of a map element. Another CPU may write it at the same time: see
         // `letmein_common::bucket`.
         let arrival = bucket.map_or(0, |bucket| unsafe { bucket.read_volatile() });
-        let Some(next) = settings.limit.take(arrival, now) else {
+        let Some(next) = limit.take(arrival, now) else {
             return false;
         };
         match bucket {
@@ -117,11 +135,6 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn salt_seen(&self, key: &SaltKey) -> bool {
-        SALTS.get_ptr(key).is_some()
-    }
-
-    #[inline(always)]
     fn record_salt(&self, key: &SaltKey) -> bool {
         /// Fails if the key exists: `BPF_NOEXIST` of `linux/bpf.h`.
         const NOEXIST: u64 = 1;
@@ -129,13 +142,13 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn pending(&self, key: &PendingKey) -> Option<&Auth> {
+    fn pending(&self, user: UserId, resource: ResourceId) -> Option<&Auth> {
+        let source = self.network.source(self.packet)?;
+        let exchange = PendingKey::new(&source, self.source_port, user, resource);
         // SAFETY: the daemon replaces elements as a whole; a RESPONSE that reads a half-replaced one does not
         // verify.
-        let pending = unsafe { PENDING.get(key) }?;
-        // SAFETY: a helper without arguments.
-        let now = unsafe { bpf_ktime_get_ns() };
-        (now < pending.expires).then_some(&pending.token)
+        let pending = unsafe { PENDING.get(exchange) }?;
+        (now() < pending.expires).then_some(&pending.token)
     }
 
     #[inline(always)]
@@ -143,6 +156,14 @@ impl Tables for Maps {
         let token = token.map_or(core::ptr::null(), core::ptr::from_ref);
         authenticate(key, message.bytes(), token) != 0
     }
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, as of the last timer tick: buckets and challenges count in milliseconds, and
+/// the exact clock costs ten times as much.
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 /// [`View::proves`] as a global function of BPF: the verifier walks through its 48 rounds once, and not again

@@ -146,13 +146,16 @@ pub fn letmein(host: &Host, configuration: &str, key: &[u8; 32], arguments: &[&s
     write_key(&folder.path().join("alice.key"), key)?;
     let file = folder.path().join("letmein.toml");
     fs::write(&file, configuration)?;
-    let status = host
+    let output = host
         .command(&program("letmein")?.to_string_lossy())
         .arg("-c")
         .arg(&file)
         .args(arguments)
-        .status()?;
-    status.code().context("letmein was killed")
+        .output()?;
+    // Passed on by us, so that it is shown with a test that fails and not with others.
+    eprint!("{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    output.status.code().context("letmein was killed")
 }
 
 /// The configuration that most tests use: `tcp/22` is resource 00000001 and alice's, `tcp/23` is 00000002 and nobody's.

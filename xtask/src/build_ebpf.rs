@@ -6,7 +6,11 @@
 
 use crate::{install, install::Package, paths, sh};
 use anyhow::{Context as _, bail};
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const TARGET: &str = "bpfel-unknown-none";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
@@ -51,7 +55,7 @@ pub struct Options {
     /// Install what is missing without asking.
     #[arg(long)]
     pub yes: bool,
-    /// Compile log messages into the packet path. For debugging only.
+    /// Compile log messages into the packet path, for debugging: `cargo xtask run --debug-log` runs that.
     #[arg(long)]
     pub debug_log: bool,
 }
@@ -61,9 +65,15 @@ enum Toolchain {
     Nightly,
 }
 
+/// Where the objects are. The build for debugging has a folder of its own: nothing takes it by accident.
+pub fn folder(debug_log: bool) -> PathBuf {
+    paths::target().join(if debug_log { "ebpf-log" } else { "ebpf" })
+}
+
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let toolchain = toolchain(options.yes)?;
-    let build_dir = paths::target().join("ebpf-build");
+    let objects = folder(options.debug_log);
+    let build_dir = objects.join("build");
     let mut cargo = match toolchain {
         Toolchain::Debian => {
             let mut cargo = Command::new(DEBIAN_CARGO);
@@ -82,13 +92,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             cargo
         }
     };
-    let flags = [
-        format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
-        "-Cdebuginfo=2".to_owned(),
-        "-Clink-arg=--btf".to_owned(),
-    ];
     cargo
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags().join("\u{1f}"))
         .current_dir(paths::workspace())
         .args([
             "--package",
@@ -104,8 +109,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         cargo.args(["--features", "log"]);
     }
     sh::run(&mut cargo)?;
-    let objects = paths::target().join("ebpf");
-    fs::create_dir_all(&objects)?;
     for (program, object) in OBJECTS {
         copy_if_changed(
             &build_dir.join(TARGET).join("ebpf").join(program),
@@ -113,6 +116,26 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// What the compiler and the linker are told.
+fn flags() -> Vec<String> {
+    let mut flags = vec![
+        format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+    ];
+    // LLVM 22 knows it. Without it every field of a packet is put together from bytes.
+    let feature = "allows-misaligned-mem-access";
+    let unaligned = ["x86_64", "aarch64"].contains(&std::env::consts::ARCH);
+    if unaligned && linker_help().is_some_and(|help| help.contains(feature)) {
+        flags.push(format!("-Clink-arg=--cpu-features=+{feature}"));
+    }
+    flags
+}
+
+fn linker_help() -> Option<String> {
+    sh::output(Command::new("bpf-linker").arg("--help"))
 }
 
 fn toolchain(yes: bool) -> anyhow::Result<Toolchain> {

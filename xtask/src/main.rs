@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod install;
 mod paths;
+mod peers;
 mod run;
 mod sh;
 mod test;

@@ -11,6 +11,9 @@ pub struct Options {
     /// Leave the demonstration up until Enter or Ctrl-C, with commands to try.
     #[arg(long, conflicts_with = "daemon")]
     keep: bool,
+    /// Log every packet that the XDP program refuses. For debugging only.
+    #[arg(long)]
+    debug_log: bool,
     /// What `letmeind run` is given; without it, the gate is demonstrated in network namespaces.
     #[arg(last = true)]
     daemon: Vec<String>,
@@ -20,7 +23,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if options.daemon.is_empty() {
         return demo::run(options.yes, options.keep);
     }
-    build(options.yes, &["letmein-daemon"])?;
+    build(options.yes, options.debug_log, &["letmein-daemon"])?;
     sh::run(
         Command::new(paths::release("letmeind"))
             .arg("run")
@@ -29,13 +32,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Builds the XDP program and then `packages`, optimised, with it inside.
-pub fn build(yes: bool, packages: &[&str]) -> anyhow::Result<()> {
-    build_ebpf::run(&build_ebpf::Options {
-        yes,
-        ..Default::default()
-    })?;
+pub fn build(yes: bool, debug_log: bool, packages: &[&str]) -> anyhow::Result<()> {
+    build_ebpf::run(&build_ebpf::Options { yes, debug_log })?;
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::workspace()).args(["build", "--release"]);
+    if debug_log {
+        cargo.env(
+            "LETMEIN_EBPF_OBJECT",
+            build_ebpf::folder(true).join("letmein.bpf.o"),
+        );
+    }
     for package in packages {
         cargo.args(["--package", package]);
     }

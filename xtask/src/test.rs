@@ -1,6 +1,6 @@
 //! Running every test.
 
-use crate::{build_ebpf, install, install::Package, paths, sh};
+use crate::{build_ebpf, install, install::Package, paths, peers, sh};
 use anyhow::bail;
 use std::process::{Command, Stdio};
 
@@ -12,6 +12,14 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "nftables",
         purpose: "`nft`: the firewall that the daemon programs",
+    },
+    Package {
+        name: "util-linux",
+        purpose: "`setpriv`: letmein 12's server runs as a user of its own",
+    },
+    Package {
+        name: "mount",
+        purpose: "`mount`: that user exists in a mount namespace only",
     },
 ];
 
@@ -30,10 +38,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         bail!("the tests make network namespaces and load XDP programs: run them as root");
     }
     install::packages(PACKAGES, options.yes)?;
-    build_ebpf::run(&build_ebpf::Options {
-        yes: options.yes,
-        ..Default::default()
-    })?;
+    peers::install(options.yes)?;
+    for debug_log in [false, true] {
+        build_ebpf::run(&build_ebpf::Options {
+            yes: options.yes,
+            debug_log,
+        })?;
+    }
     let cargo = || {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(paths::workspace()).stdin(Stdio::null());

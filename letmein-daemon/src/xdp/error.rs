@@ -42,6 +42,9 @@ pub enum XdpError {
         /// The kernel's answer.
         source: MapError,
     },
+    /// The messages of a build for debugging cannot be read.
+    #[error("the messages of the XDP program cannot be read: {0}")]
+    Log(#[source] aya_log::Error),
     /// No such interface.
     #[error("there is no network interface {interface:?}; `ip link` lists them, gate.interfaces names them")]
     NoInterface {

@@ -4,19 +4,22 @@ use super::{
     attach::{self, Attached, Mode},
     error::XdpError,
     object::Object,
+    packet_log::PacketLog,
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
     programs::{ProgramError, Xdp},
 };
 use letmein_common::{
     UserId,
+    filter::UserFilter,
     hmac::KeyedStates,
     keccak::LANES,
     maps::{Pending, PendingKey, PermitKey, Settings},
     reason::Counters,
 };
+use log::Log;
 use nix::errno::Errno;
 
 /// The name of the program in the object.
@@ -95,6 +98,11 @@ impl KernelGate {
         Ok(sum)
     }
 
+    /// The messages of the packet path, once: `None` unless the object was built for debugging.
+    pub fn messages<L: Log>(&mut self, sink: L) -> Result<Option<PacketLog<L>>, XdpError> {
+        PacketLog::of(&mut self.ebpf, sink)
+    }
+
     /// The program itself, for measurements.
     pub fn program(&self) -> Result<&Xdp, XdpError> {
         let program = self.ebpf.program(PROGRAM).ok_or(XdpError::Missing("program"))?;
@@ -114,12 +122,18 @@ fn size(entries: usize) -> u32 {
 
 fn fill_users(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
     let mut users: HashMap<_, UserId, [u64; 2 * LANES]> = take(ebpf, "USERS")?;
+    let mut filter = UserFilter::EMPTY;
     for (user, states) in &plan.users {
+        filter.insert(*user);
         users
             .insert(user, *states.lanes(), 0)
             .map_err(|source| XdpError::Map { map: "USERS", source })?;
     }
-    Ok(())
+    let mut filters: Array<_, UserFilter> = take(ebpf, "USER_FILTER")?;
+    filters.set(0, filter, 0).map_err(|source| XdpError::Map {
+        map: "USER_FILTER",
+        source,
+    })
 }
 
 fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {

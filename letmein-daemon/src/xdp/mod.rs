@@ -4,8 +4,10 @@ mod attach;
 mod error;
 mod kernel_gate;
 mod object;
+mod packet_log;
 
 pub use attach::{Attached, Mode};
 pub use error::XdpError;
 pub use kernel_gate::{KernelGate, Plan};
 pub use object::Object;
+pub use packet_log::PacketLog;

@@ -5,9 +5,11 @@ use crate::packet::Packet;
 
 /// Offset of the source address.
 pub const SOURCE: usize = 12;
-const MIN_LEN: usize = 20;
-const MORE_FRAGMENTS: u16 = 0x2000;
-const FRAGMENT_OFFSET: u16 = 0x1FFF;
+/// Length of a header without options.
+pub const MIN_LEN: usize = 20;
+/// In the field that begins at offset 6, as the next.
+pub const MORE_FRAGMENTS: u16 = 0x2000;
+pub const FRAGMENT_OFFSET: u16 = 0x1FFF;
 
 #[inline(always)]
 pub fn parse(packet: &Packet, at: usize) -> Option<Network> {

@@ -4,4 +4,5 @@ pub mod ethernet;
 pub mod ip;
 mod ipv4;
 mod ipv6;
+pub mod plain;
 pub mod udp;

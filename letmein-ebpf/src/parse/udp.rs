@@ -13,12 +13,18 @@ pub struct Header {
     pub length: usize,
 }
 
+impl Header {
+    #[inline(always)]
+    pub fn of(bytes: [u8; LEN]) -> Self {
+        Self {
+            source_port: u16::from_be_bytes([bytes[0], bytes[1]]),
+            destination_port: u16::from_be_bytes([bytes[2], bytes[3]]),
+            length: usize::from(u16::from_be_bytes([bytes[4], bytes[5]])),
+        }
+    }
+}
+
 #[inline(always)]
 pub fn parse(packet: &Packet, network: &Network) -> Option<Header> {
-    let header: &[u8; LEN] = packet.bytes(network.transport)?;
-    Some(Header {
-        source_port: u16::from_be_bytes([header[0], header[1]]),
-        destination_port: u16::from_be_bytes([header[2], header[3]]),
-        length: usize::from(u16::from_be_bytes([header[4], header[5]])),
-    })
+    packet.bytes(network.transport).map(|bytes| Header::of(*bytes))
 }

@@ -36,7 +36,7 @@ const PACKAGES: &[Package] = &[
 pub fn run(yes: bool, keep: bool) -> anyhow::Result<()> {
     sh::require_root("the demonstration makes network namespaces and loads an XDP program")?;
     install::packages(PACKAGES, yes)?;
-    run::build(yes, &["letmein-daemon", "letmein-client"])?;
+    run::build(yes, false, &["letmein-daemon", "letmein-client"])?;
     // From here on a signal does not end this process: what was made is removed first.
     let interrupts = Interrupts::catch()?;
     let mut screen = Screen::new();

@@ -1,0 +1,177 @@
+//! The packets that are measured.
+
+use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
+use letmein_common::{
+    DEFAULT_CONTROL_PORT, ResourceId, UserId,
+    bucket::Limit,
+    hmac::{Auth, KeyedStates},
+    maps::{Pending, PendingKey, PermitKey, Settings},
+    reason::Reason,
+    source::{Address, Prefixes},
+    wire::challenge::{Message, NO_TOKEN, Operation},
+};
+use letmein_daemon::xdp::Plan;
+
+/// Verdicts of `linux/bpf.h`.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+/// The key of the one user, from which the crates start as well.
+pub const KEY: [u8; 32] = *b"the raw key that both start with";
+const USER: UserId = UserId(0x10);
+const RESOURCE: ResourceId = ResourceId(1);
+const SOURCE: [u8; 4] = [192, 0, 2, 7];
+const GATE: [u8; 4] = [192, 0, 2, 1];
+const SOURCE_PORT: u16 = 40_000;
+const TOKEN: Auth = [0x77; 32];
+
+/// A frame, and what has to become of it.
+pub struct Case {
+    pub name: &'static str,
+    pub frame: Vec<u8>,
+    pub verdict: u32,
+    /// The counter that it has to raise.
+    pub counted: Counted,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Counted {
+    Nowhere,
+    Genuine,
+    Refused(Reason),
+}
+
+impl Case {
+    fn refused(name: &'static str, payload: &[u8], reason: Reason) -> Self {
+        Self {
+            name,
+            frame: udp(DEFAULT_CONTROL_PORT, payload),
+            verdict: XDP_DROP,
+            counted: Counted::Refused(reason),
+        }
+    }
+
+    fn other(name: &'static str, frame: Vec<u8>) -> Self {
+        Self {
+            name,
+            frame,
+            verdict: XDP_PASS,
+            counted: Counted::Nowhere,
+        }
+    }
+
+    /// Whether it costs a MAC.
+    pub fn is_dear(&self) -> bool {
+        matches!(self.counted, Counted::Genuine | Counted::Refused(Reason::Auth))
+    }
+}
+
+/// The user and all packets.
+pub struct Cases {
+    key: KeyedStates,
+    salt: u64,
+}
+
+impl Cases {
+    pub fn new() -> Self {
+        Self {
+            key: KeyedStates::new(&KEY),
+            salt: 0,
+        }
+    }
+
+    /// One user, one resource, and a token bucket that is looked at but never empty.
+    pub fn plan(&self) -> Plan<'_> {
+        Plan {
+            settings: Settings {
+                limit: Limit::new(1_000_000_000, u32::MAX),
+                prefixes: Prefixes::new(32, 56),
+                control_port: DEFAULT_CONTROL_PORT.into(),
+                answer_strangers: 0,
+            },
+            users: vec![(USER, &self.key)],
+            permits: vec![PermitKey {
+                user: USER,
+                resource: RESOURCE,
+            }],
+            seen_salts: 65_536,
+            pending_challenges: 4096,
+        }
+    }
+
+    /// The challenge that the genuine RESPONSE answers.
+    pub fn pending() -> (PendingKey, Pending) {
+        (
+            PendingKey::new(&Address::v4(SOURCE), SOURCE_PORT, USER, RESOURCE),
+            Pending {
+                token: TOKEN,
+                expires: u64::MAX,
+            },
+        )
+    }
+
+    /// Packets that can be sent again and again.
+    pub fn hot(&self) -> Vec<Case> {
+        let stranger = self.message(Operation::Knock, UserId(0x1234_5678), &NO_TOKEN);
+        let mut forged = self.message(Operation::Knock, USER, &NO_TOKEN);
+        forged[55] ^= 1;
+        let genuine = self.message(Operation::Response, USER, &TOKEN);
+        vec![
+            Case::other("other_traffic_ns", udp(443, &[0; 56])),
+            Case::other("other_tcp_ns", tcp(443)),
+            Case::refused("junk_ns", &[0x5A; 100], Reason::Length),
+            Case::refused("unknown_user_ns", &stranger, Reason::UnknownUser),
+            Case::refused("forged_challenge_ns", &forged, Reason::Auth),
+            Case {
+                name: "genuine_challenge_ns",
+                frame: udp(DEFAULT_CONTROL_PORT, &genuine),
+                verdict: XDP_PASS,
+                counted: Counted::Genuine,
+            },
+        ]
+    }
+
+    /// Genuine KNOCKs, none of them seen before.
+    pub fn knocks(&mut self, count: u64) -> Vec<Vec<u8>> {
+        let salts = self.salt..self.salt + count;
+        self.salt = salts.end;
+        salts
+            .map(|salt| {
+                let message = Message::authenticated(
+                    Operation::Knock,
+                    USER,
+                    RESOURCE,
+                    salt.to_be_bytes(),
+                    &self.key,
+                    &NO_TOKEN,
+                );
+                udp(DEFAULT_CONTROL_PORT, &message.to_bytes())
+            })
+            .collect()
+    }
+
+    fn message(&self, operation: Operation, user: UserId, token: &Auth) -> [u8; 56] {
+        Message::authenticated(operation, user, RESOURCE, [0xAA; 8], &self.key, token).to_bytes()
+    }
+}
+
+fn ethernet() -> PacketBuilderStep<Ethernet2Header> {
+    PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+}
+
+fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
+    let builder = ethernet().ipv4(SOURCE, GATE, 64).udp(SOURCE_PORT, port);
+    let mut frame = Vec::new();
+    // Writing into memory does not fail.
+    let _written = builder.write(&mut frame, payload);
+    frame
+}
+
+fn tcp(port: u16) -> Vec<u8> {
+    let builder = ethernet()
+        .ipv4(SOURCE, GATE, 64)
+        .tcp(SOURCE_PORT, port, 1, 65_535);
+    let mut frame = Vec::new();
+    let _written = builder.write(&mut frame, &[0; 56]);
+    frame
+}

@@ -1,0 +1,108 @@
+//! What the XDP program costs for each kind of packet, in nanoseconds, next to a program that only passes and to
+//! the MAC computed by the `hmac` and `sha3` crates. `cargo xtask bench packet` runs it. Needs root.
+//!
+//! The kernel runs the program in a loop (`BPF_PROG_TEST_RUN`). All kinds take turns in every round, so that
+//! whatever else this machine does hits all of them; medians over the rounds are compared, and nothing absolute.
+
+mod cases;
+mod native;
+
+use anyhow::{Context as _, bail};
+use aya::{
+    Ebpf,
+    programs::{TestRun as _, TestRunOptions, Xdp},
+};
+use cases::{Case, Cases, Counted};
+use letmein_daemon::xdp::{KernelGate, Object};
+use letmein_tests::figures::Figures;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const ROUNDS: u32 = 41;
+/// Runs in a row of a cheap packet, and of one that costs a MAC.
+const CHEAP: u32 = 100_000;
+const DEAR: u32 = 10_000;
+
+fn main() -> anyhow::Result<()> {
+    let bare = read("bare.bpf.o")?;
+    let mut bare = Ebpf::load(&bare)?;
+    let bare: &mut Xdp = bare
+        .program_mut("bare")
+        .context("bare.bpf.o has no program")?
+        .try_into()?;
+    bare.load()?;
+
+    let ours = read("letmein.bpf.o")?;
+    let mut cases = Cases::new();
+    let mut gate = KernelGate::load(Object::new(&ours), &cases.plan())?;
+    let (exchange, pending) = Cases::pending();
+    gate.expect_response(&exchange, &pending)?;
+    let hot = cases.hot();
+    for case in &hot {
+        verify(&gate, case)?;
+    }
+
+    let mut figures = Figures::default();
+    for _ in 0..ROUNDS {
+        figures.add("bare_ns", run(bare, &hot[0].frame, CHEAP)?.1);
+        for case in &hot {
+            let repeat = if case.is_dear() { DEAR } else { CHEAP };
+            figures.add(case.name, run(gate.program()?, &case.frame, repeat)?.1);
+        }
+        // Each of these can be accepted only once, so they run one by one, and colder than the others.
+        for knock in cases.knocks(50) {
+            figures.add("genuine_knock_ns", run(gate.program()?, &knock, 1)?.1);
+        }
+        figures.add("native_hmac_ns", native::hmac(DEAR));
+    }
+
+    let bare = figures.median("bare_ns");
+    let beyond = |name| format!("{name}: bare + {:.1} ns", figures.median(name) - bare);
+    let ratio = figures.median("forged_challenge_ns") / figures.median("native_hmac_ns");
+    figures.print(&[
+        beyond("other_traffic_ns"),
+        beyond("junk_ns"),
+        beyond("unknown_user_ns"),
+        format!("forged_challenge_ns: {ratio:.2} x native_hmac_ns"),
+    ])
+}
+
+/// Runs the program on a frame. Returns its verdict and the nanoseconds for each run.
+fn run(program: &Xdp, frame: &[u8], repeat: u32) -> anyhow::Result<(u32, f64)> {
+    let result = program.test_run(TestRunOptions {
+        data_in: Some(frame),
+        repeat,
+        ..TestRunOptions::default()
+    })?;
+    Ok((result.return_value, result.duration.as_secs_f64() * 1e9))
+}
+
+/// A case has to be what it is called: its verdict and its counter say so.
+fn verify(gate: &KernelGate, case: &Case) -> anyhow::Result<()> {
+    let mut expected = gate.counters()?;
+    match case.counted {
+        Counted::Nowhere => {}
+        Counted::Genuine => expected.genuine += 1,
+        Counted::Refused(reason) => expected.refuse(reason),
+    }
+    let (verdict, _) = run(gate.program()?, &case.frame, 1)?;
+    let counters = gate.counters()?;
+    if verdict != case.verdict || counters != expected {
+        bail!(
+            "{}: verdict {verdict}, {counters:?} instead of {expected:?}",
+            case.name
+        );
+    }
+    Ok(())
+}
+
+fn read(name: &str) -> anyhow::Result<Vec<u8>> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    let path = target.join("ebpf").join(name);
+    fs::read(&path).with_context(|| format!("{}: run this by `cargo xtask bench packet`", path.display()))
+}
