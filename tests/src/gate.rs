@@ -15,7 +15,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
@@ -140,22 +140,42 @@ impl Gate {
     }
 }
 
+/// `letmein` and its configuration.
+pub struct Client {
+    program: PathBuf,
+    folder: TempDir,
+}
+
+impl Client {
+    /// With this configuration, next to which lies `alice.key` with `key`.
+    pub fn new(configuration: &str, key: &[u8; 32]) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        write_key(&folder.path().join("alice.key"), key)?;
+        fs::write(folder.path().join("letmein.toml"), configuration)?;
+        Ok(Self {
+            program: program("letmein")?,
+            folder,
+        })
+    }
+
+    /// Runs it in this thread's namespace.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("-c")
+            .arg(self.folder.path().join("letmein.toml"))
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
 /// Runs `letmein` on `host` with this configuration, next to which lies `alice.key` with `key`. Returns its exit code.
 pub fn letmein(host: &Host, configuration: &str, key: &[u8; 32], arguments: &[&str]) -> anyhow::Result<i32> {
-    let folder = TempDir::new()?;
-    write_key(&folder.path().join("alice.key"), key)?;
-    let file = folder.path().join("letmein.toml");
-    fs::write(&file, configuration)?;
-    let output = host
-        .command(&program("letmein")?.to_string_lossy())
-        .arg("-c")
-        .arg(&file)
-        .args(arguments)
-        .output()?;
-    // Passed on by us, so that it is shown with a test that fails and not with others.
-    eprint!("{}", String::from_utf8_lossy(&output.stdout));
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    output.status.code().context("letmein was killed")
+    let client = Client::new(configuration, key)?;
+    let status = host.enter(|| client.command(arguments).status())??;
+    status.code().context("letmein was killed")
 }
 
 /// The configuration that most tests use: `tcp/22` is resource 00000001 and alice's, `tcp/23` is 00000002 and nobody's.

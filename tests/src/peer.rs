@@ -22,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Who `letmeind` runs as: `letmeinfwd` insists on a user and a group of that name.
 const LETMEIND_ID: u32 = 64_123;
 
-/// Runs a server ($3 and what follows) as it expects to run. Its user exists in a mount namespace that ends with it
+/// Starts a server ($3 and what follows) as it expects to be started. Its user exists in a mount namespace that ends with it
 /// (`ip netns exec` makes one), and the program is ($2) where that user can reach it, wherever it was built ($1).
 const AS_INSTALLED: &str = "set -e; program=$1; here=$2; folder=${2%/*}; shift 2
 mount --bind \"$folder/passwd\" /etc/passwd
@@ -66,7 +66,7 @@ impl Servers {
         // Written when its sockets are bound.
         let pid_file = folder.path().join("letmeind/letmeind.pid");
         let deadline = Instant::now() + PATIENCE;
-        while fs::read_to_string(&pid_file).is_ok_and(|pid| !pid.ends_with('\n')) || !pid_file.exists() {
+        while !fs::read_to_string(&pid_file).is_ok_and(|pid| pid.ends_with('\n')) {
             if letmeind.0.try_wait()?.is_some() || Instant::now() > deadline {
                 bail!("letmein 12's letmeind does not start");
             }
@@ -104,13 +104,40 @@ impl Log {
     }
 }
 
+/// Its client, and a configuration for it.
+pub struct Client {
+    program: PathBuf,
+    folder: TempDir,
+}
+
+impl Client {
+    /// With this configuration.
+    pub fn new(configuration: &str) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        fs::write(folder.path().join("letmein.conf"), configuration)?;
+        Ok(Self {
+            program: program("letmein")?,
+            folder,
+        })
+    }
+
+    /// Runs it in this thread's namespace.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--config")
+            .arg(self.folder.path().join("letmein.conf"))
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
 /// Runs the client on `host` with this configuration and these arguments.
 pub fn letmein(host: &Host, configuration: &str, arguments: &[&str]) -> anyhow::Result<Output> {
-    let folder = TempDir::new()?;
-    let file = folder.path().join("letmein.conf");
-    fs::write(&file, configuration)?;
-    let mut command = host.command(&program("letmein")?.to_string_lossy());
-    Ok(command.arg("--config").arg(&file).args(arguments).output()?)
+    let client = Client::new(configuration)?;
+    Ok(host.enter(|| client.command(arguments).output())??)
 }
 
 /// A key as its configuration files have it.

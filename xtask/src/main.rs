@@ -1,5 +1,6 @@
 //! `cargo xtask`: build, run and test letmein. Each verb is a module of its own.
 
+mod bench;
 mod build_ebpf;
 mod demo;
 mod doctor;
@@ -27,6 +28,8 @@ enum Verb {
     /// Build all and demonstrate the gate in network namespaces; with arguments after `--`, run the daemon for real:
     /// `cargo xtask run -- --config FILE [--interface IF]`. Needs root.
     Run(run::Options),
+    /// Measure, and compare in the same run. Needs root.
+    Bench(bench::Options),
     /// Tell what this machine has and lacks, and what to do about it.
     Doctor,
     /// Build all and run every test. Needs root: tests make network namespaces.
@@ -47,6 +50,7 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::BuildEbpf(options) => build_ebpf::run(&options),
         Verb::Run(options) => run::run(&options),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
     }

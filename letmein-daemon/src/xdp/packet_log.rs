@@ -4,11 +4,14 @@ use super::error::XdpError;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 use log::Log;
-use std::io;
-use tokio::io::{Interest, unix::AsyncFd};
+use std::time::Duration;
+use tokio::time::interval;
 
 /// The name of the ring buffer that `aya-log` puts into such an object.
 const RING_BUFFER: &str = "AYA_LOGS";
+
+/// Between two looks into the ring buffer: tokio waits for its descriptor only by `unsafe` code.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// What the program has to say.
 pub struct PacketLog<L> {
@@ -31,12 +34,11 @@ impl<L: Log> PacketLog<L> {
     }
 
     /// Hands on what comes, for good.
-    pub async fn follow(self) -> io::Result<()> {
-        let mut logger = AsyncFd::register_with_interest(self.logger, Interest::READABLE)?;
+    pub async fn follow(mut self) {
+        let mut clock = interval(GLANCE);
         loop {
-            let mut ready = logger.readable_mut().await?;
-            ready.get_inner_mut().flush();
-            ready.clear_ready();
+            clock.tick().await;
+            self.flush();
         }
     }
 }

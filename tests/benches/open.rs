@@ -1,0 +1,127 @@
+//! How long a knock takes: from starting the client to the first accepted TCP connection, in milliseconds, for this
+//! gate and for letmein 12 in turn. `cargo xtask bench open` runs it. Needs root.
+//!
+//! Both do the same on hosts of their own: the challenge knock over UDP and IPv4. Each client is started directly in
+//! its host's namespace, each lease is revoked again before the next round.
+
+use anyhow::{Context as _, bail};
+use letmein_tests::{
+    figures::Figures,
+    gate::{self, Gate, KEY},
+    lab::{Lab, Outcome},
+    peer,
+};
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const ROUNDS: u32 = 41;
+const SERVER: &str = "10.77.1.1";
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Hosts on which the port is closed, and what opens it.
+struct Contestant {
+    lab: Lab,
+    _service: TcpListener,
+    knock: Command,
+    revoke: Command,
+}
+
+fn main() -> anyhow::Result<()> {
+    let (mut ours, _gate, _client) = ours()?;
+    let (mut theirs, _servers, _other_client) = letmein_12()?;
+    let mut figures = Figures::default();
+    for _ in 0..ROUNDS {
+        figures.add("ours_ms", ours.open()?);
+        figures.add("letmein_ms", theirs.open()?);
+    }
+    let ratio = figures.median("ours_ms") / figures.median("letmein_ms");
+    figures.print(&[format!("ours_ms: {ratio:.2} x letmein_ms")])
+}
+
+fn ours() -> anyhow::Result<(Contestant, Gate, gate::Client)> {
+    let lab = Lab::new()?;
+    let gate = Gate::start(&lab.server, "xdp = \"native\"", "", "1h")?;
+    let client = gate::Client::new(
+        &format!(
+            "[servers.gate]\nhost = \"{SERVER}\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
+             [servers.gate.resources]\nssh = {{ id = \"1\", port = 22 }}\n"
+        ),
+        &KEY,
+    )?;
+    let command = |verb| client.command(&[verb, "gate", "22", "-U"]);
+    let contestant = Contestant::new(lab, command("knock"), command("revoke"))?;
+    Ok((contestant, gate, client))
+}
+
+fn letmein_12() -> anyhow::Result<(Contestant, peer::Servers, peer::Client)> {
+    let lab = Lab::new()?;
+    let ruleset = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nftables.conf");
+    let loaded = lab.server.command("nft").arg("--file").arg(ruleset).status()?;
+    if !loaded.success() {
+        bail!("nft does not load nftables.conf");
+    }
+    let key = peer::hexadecimal(&KEY);
+    let servers = peer::Servers::start(
+        &lab.server,
+        &format!(
+            "[GENERAL]\nport = 5800 / udp\n\
+             [NFTABLES]\nfamily = inet\ntable = filter\nchain-input = LETMEIN-INPUT\n\
+             [KEYS]\n00000001 = {key}\n[RESOURCES]\n00000001 = port: 22 / users: 00000001\n"
+        ),
+    )?;
+    let client = peer::Client::new(&format!(
+        "[CLIENT]\ndefault-user = 00000001\n[KEYS]\n00000001 = {key}\n[RESOURCES]\n00000001 = port: 22\n"
+    ))?;
+    let command = |verb| client.command(&[verb, SERVER, "22", "-U"]);
+    let contestant = Contestant::new(lab, command("knock"), command("revoke"))?;
+    Ok((contestant, servers, client))
+}
+
+impl Contestant {
+    fn new(lab: Lab, mut knock: Command, mut revoke: Command) -> anyhow::Result<Self> {
+        for command in [&mut knock, &mut revoke] {
+            command.stdout(Stdio::null());
+        }
+        let service = lab.server.listen(22)?;
+        let contestant = Self {
+            lab,
+            _service: service,
+            knock,
+            revoke,
+        };
+        if contestant.lab.client.connect(address())? == Outcome::Open {
+            bail!("the port is open before anybody has knocked");
+        }
+        Ok(contestant)
+    }
+
+    /// Milliseconds from starting the client to the accepted connection; then the lease is revoked.
+    fn open(&mut self) -> anyhow::Result<f64> {
+        let (knock, revoke) = (&mut self.knock, &mut self.revoke);
+        self.lab.client.enter(|| {
+            let started = Instant::now();
+            succeed(knock)?;
+            TcpStream::connect_timeout(&address(), PATIENCE)
+                .context("the port is not open after the knock")?;
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            succeed(revoke)?;
+            Ok(took)
+        })?
+    }
+}
+
+fn succeed(client: &mut Command) -> anyhow::Result<()> {
+    let status = client.status()?;
+    if !status.success() {
+        bail!("{}: {status}", client.get_program().to_string_lossy());
+    }
+    Ok(())
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([10, 77, 1, 1], 22))
+}

@@ -1,0 +1,71 @@
+//! Measuring. Every figure is compared with another of the same run: absolute times say little on a shared machine.
+
+use crate::{build_ebpf, install, install::Package, paths, peers, sh};
+use clap::{Args, Subcommand};
+use std::process::Command;
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "iproute2",
+        purpose: "`ip netns`: the measurements make their own hosts",
+    },
+    Package {
+        name: "nftables",
+        purpose: "`nft`: the firewall that the servers program",
+    },
+];
+
+#[derive(Args)]
+pub struct Options {
+    /// What to measure.
+    #[command(subcommand)]
+    what: What,
+    /// Install what is missing without asking.
+    #[arg(long, global = true)]
+    yes: bool,
+    /// Print the medians as one JSON object.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum What {
+    /// Nanoseconds in the XDP program, by kind of packet.
+    Packet,
+    /// Milliseconds from starting the client to the first accepted connection, with letmein 12 in turn.
+    Open,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    sh::require_root("the measurements load an XDP program and make network namespaces")?;
+    build_ebpf::run(&build_ebpf::Options {
+        yes: options.yes,
+        debug_log: false,
+    })?;
+    let bench = match options.what {
+        What::Packet => "packet",
+        What::Open => {
+            install::packages(PACKAGES, options.yes)?;
+            peers::install(options.yes)?;
+            let mut cargo = Command::new("cargo");
+            let packages = [
+                "build",
+                "--release",
+                "-p",
+                "letmein-daemon",
+                "-p",
+                "letmein-client",
+            ];
+            sh::run(cargo.current_dir(paths::workspace()).args(packages))?;
+            "open"
+        }
+    };
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(paths::workspace())
+        .args(["bench", "--package", "letmein-tests", "--bench", bench]);
+    if options.json {
+        cargo.args(["--quiet", "--", "--json"]);
+    }
+    sh::run(&mut cargo)
+}
