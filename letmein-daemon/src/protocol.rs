@@ -35,6 +35,13 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// A refusal of what is no message at all, and so names nobody.
+    pub const MALFORMED: Self = Self {
+        stage: Stage::Stranger,
+        user: UserId(0),
+        resource: ResourceId(0),
+    };
+
     /// A refusal of `message`.
     #[must_use]
     pub const fn at(stage: Stage, message: &Message) -> Self {

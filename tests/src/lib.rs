@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod gate;
+pub mod knocker;
 pub mod lab;
 pub mod letmeind;
 pub mod peer;
