@@ -7,9 +7,10 @@ use letmein_common::{
     hmac::{Auth, KeyedStates},
     wire::challenge::{LEN, Message, NO_TOKEN, Operation},
 };
+use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -133,7 +134,19 @@ pub struct Tcp(TcpStream);
 impl Tcp {
     /// From `host` to the control port at `gate`.
     pub fn new(host: &Host, gate: SocketAddr) -> anyhow::Result<Self> {
-        let stream = host.enter(|| TcpStream::connect_timeout(&gate, PATIENCE))??;
+        let any = if gate.is_ipv4() { "0.0.0.0" } else { "::" };
+        Self::new_from(host, any.parse()?, gate)
+    }
+
+    /// From this address of `host`.
+    pub fn new_from(host: &Host, source: IpAddr, gate: SocketAddr) -> anyhow::Result<Self> {
+        let socket = host.enter(|| {
+            let socket = Socket::new(Domain::for_address(gate), Type::STREAM, Some(Protocol::TCP))?;
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+            socket.connect_timeout(&gate.into(), PATIENCE)?;
+            io::Result::Ok(socket)
+        })??;
+        let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(stream))

@@ -5,4 +5,5 @@ pub mod gate;
 pub mod knocker;
 pub mod lab;
 pub mod letmeind;
+pub mod nft;
 pub mod peer;
