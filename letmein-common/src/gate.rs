@@ -84,12 +84,16 @@ pub fn hand_over<T: Tables>(tables: &T, reason: Reason, answer_strangers: bool) 
         Reason::Magic | Reason::Operation | Reason::UnknownUser | Reason::NoChallenge => {
             answer_strangers && tables.take_token()
         }
-        // Have paid their token already.
-        Reason::Auth | Reason::Replay => answer_strangers,
-        // An answer would be longer than the question, or a lesser evil than the flood it answers.
-        Reason::Length | Reason::Truncated | Reason::Fragment | Reason::HeaderChain | Reason::RateLimit => {
-            false
-        }
+        // Has paid its token already.
+        Reason::Auth => answer_strangers,
+        // The daemon would take a replay for the genuine one and challenge its sender; to the others, an answer would be
+        // longer than the question, or a lesser evil than the flood it answers.
+        Reason::Replay
+        | Reason::Length
+        | Reason::Truncated
+        | Reason::Fragment
+        | Reason::HeaderChain
+        | Reason::RateLimit => false,
     }
 }
 

@@ -35,6 +35,13 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// A refusal of what is no message at all, and so names nobody.
+    pub const MALFORMED: Self = Self {
+        stage: Stage::Stranger,
+        user: UserId(0),
+        resource: ResourceId(0),
+    };
+
     /// A refusal of `message`.
     #[must_use]
     pub const fn at(stage: Stage, message: &Message) -> Self {
@@ -106,8 +113,10 @@ pub fn finish(
         Ok(()) => Ok(come_in(response)),
         Err(error) => {
             error!(
-                "{} proved a knock on {} from {from}, but: {error}",
-                user.name, resource.name
+                "{} proved a knock on {} from {from}, but: {:#}",
+                user.name,
+                resource.name,
+                anyhow::Error::from(error),
             );
             Err(Refused::at(Stage::FullAuth, response))
         }

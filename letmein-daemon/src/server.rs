@@ -11,10 +11,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use letmein_common::reason::{Counters, Reason};
-use std::{cell::RefCell, fmt::Write as _, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
     net::{TcpListener, UdpSocket},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::{LocalSet, spawn_local},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
@@ -76,8 +76,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for listener in tcp_sockets {
         spawn_local(tcp::serve(listener, Rc::clone(&connections), Rc::clone(&state)));
     }
+    // Whoever waits for this line may send a signal right after it.
+    let signals = Signals::register()?;
     info!("ready on port {}", settings.port);
-    until_stopped(&gate).await
+    until_stopped(&gate, signals).await
 }
 
 /// The checks in front of the UDP sockets: in the kernel, or here.
@@ -141,20 +143,36 @@ fn taken(protocol: &str, address: SocketAddr) -> String {
     )
 }
 
+/// What the daemon listens to besides knocks.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    report: Signal,
+}
+
+impl Signals {
+    /// From now on none of them ends the process by itself.
+    fn register() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            report: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
 /// Signals and the log's regular report.
-async fn until_stopped(gate: &udp::Gate) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut report = signal(SignalKind::user_defined1())?;
+async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
-            _ = report.recv() => {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
+            _ = signals.report.recv() => {
                 reported = counters(gate)?;
                 info!("{}", counters_line(&reported));
             }

@@ -1,6 +1,9 @@
 //! A running `letmeind`, and `letmein` to knock on it.
 
-use crate::lab::Host;
+use crate::{
+    lab::Host,
+    letmeind::{Failure, Letmeind},
+};
 use anyhow::{Context as _, bail};
 use nix::{
     sys::signal::{Signal, kill},
@@ -12,17 +15,17 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tempfile::TempDir;
 
 /// The key of user 00000001, everywhere.
 pub const KEY: [u8; 32] = [0x5A; 32];
 /// How long a daemon has to say something.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The daemon, with `tcp/22` as resource 00000001 of user 00000001.
 pub struct Gate {
@@ -40,8 +43,12 @@ impl Gate {
 
     /// Starts it with this configuration, next to which lies `alice.key` with [`KEY`], and waits until it serves.
     pub fn start_with(host: &Host, configuration: &str) -> anyhow::Result<Self> {
-        let (mut command, folder) = letmeind(host, configuration)?;
-        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        Letmeind::new(host, configuration)?.start()
+    }
+
+    /// Starts it by this command, whose standard error is piped, and waits until it serves.
+    pub(crate) fn spawn(mut command: Command, folder: TempDir) -> anyhow::Result<Self> {
+        let mut process = command.spawn()?;
         let stderr = process.stderr.take().context("stderr was piped")?;
         let (sender, log) = channel();
         thread::spawn(move || {
@@ -62,18 +69,8 @@ impl Gate {
     }
 
     /// Starts it with a configuration that it cannot run with. Returns how it ended, and what it said.
-    pub fn fail_with(host: &Host, configuration: &str) -> anyhow::Result<Output> {
-        let (mut command, _folder) = letmeind(host, configuration)?;
-        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let deadline = Instant::now() + PATIENCE;
-        while process.try_wait()?.is_none() {
-            if Instant::now() > deadline {
-                process.kill()?;
-                bail!("letmeind runs, which it should not");
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(process.wait_with_output()?)
+    pub fn fail_with(host: &Host, configuration: &str) -> anyhow::Result<Failure> {
+        Letmeind::new(host, configuration)?.fail()
     }
 
     /// The process.
@@ -113,6 +110,13 @@ impl Gate {
         if !status.success() {
             bail!("letmeind ended with {status}");
         }
+        Ok(())
+    }
+
+    /// Ends it as a crash does, without a chance to tidy up, and waits for it.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        self.process.wait()?;
         Ok(())
     }
 
@@ -186,17 +190,6 @@ pub fn configuration(gate: &str, firewall: &str, lease: &str) -> String {
     )
 }
 
-/// `letmeind run` with this configuration, and the folder that it is in.
-fn letmeind(host: &Host, configuration: &str) -> anyhow::Result<(Command, TempDir)> {
-    let folder = TempDir::new()?;
-    write_key(&folder.path().join("alice.key"), &KEY)?;
-    let file = folder.path().join("letmeind.toml");
-    fs::write(&file, configuration)?;
-    let mut command = host.command(&program("letmeind")?.to_string_lossy());
-    command.args(["run", "--config"]).arg(file);
-    Ok((command, folder))
-}
-
 impl Drop for Gate {
     fn drop(&mut self) {
         let _ended = self.process.kill();
@@ -204,7 +197,8 @@ impl Drop for Gate {
     }
 }
 
-fn write_key(path: &Path, key: &[u8; 32]) -> anyhow::Result<()> {
+/// Writes a key file as the programs demand it.
+pub(crate) fn write_key(path: &Path, key: &[u8; 32]) -> anyhow::Result<()> {
     let mut options = fs::OpenOptions::new();
     let mut file = options
         .write(true)
@@ -218,8 +212,8 @@ fn write_key(path: &Path, key: &[u8; 32]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A program of ours, beside the test's own.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
+/// What was built beside the test itself: a program of ours, or something else in the target folder.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe()?;
     let found = this
         .ancestors()

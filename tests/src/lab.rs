@@ -98,6 +98,16 @@ impl Host {
         command
     }
 
+    /// Runs a program on this host to its end, which has to be a good one, and returns what it printed.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = self.command(program).args(arguments).output()?;
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            bail!("{program} {}: {}", arguments.join(" "), error.trim());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Runs `work` with this host's network.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
         let namespace = File::open(format!("/run/netns/{}", self.name))?;

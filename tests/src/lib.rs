@@ -2,5 +2,8 @@
 
 pub mod figures;
 pub mod gate;
+pub mod knocker;
 pub mod lab;
+pub mod letmeind;
+pub mod nft;
 pub mod peer;

@@ -5,7 +5,7 @@ use crate::{
     protocol::{self, Refused, Stage},
     server::State,
 };
-use letmein_common::wire::challenge::{LEN, Message, Operation};
+use letmein_common::wire::challenge::{LEN, Malformed, Message, Operation};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{cell::RefCell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
@@ -73,7 +73,9 @@ async fn serve_one(mut stream: TcpStream, source: IpAddr, state: Rc<State>) {
 }
 
 async fn exchange(stream: &mut TcpStream, source: IpAddr, state: &State) -> io::Result<Result<(), Refused>> {
-    let first = read(stream).await?;
+    let Ok(first) = read(stream).await? else {
+        return Ok(Err(Refused::MALFORMED));
+    };
     if let Err(refused) = protocol::check_first(&state.config, &first, source) {
         return Ok(Err(refused));
     }
@@ -82,11 +84,13 @@ async fn exchange(stream: &mut TcpStream, source: IpAddr, state: &State) -> io::
     };
     stream.write_all(&protocol::challenge(&first, &token)).await?;
 
-    let response = read(stream).await?;
-    let same = response.user == first.user && response.resource == first.resource;
-    if !same || response.operation != Operation::Response {
+    let response = read(stream).await?.ok().filter(|response| {
+        let same = response.user == first.user && response.resource == first.resource;
+        same && response.operation == Operation::Response
+    });
+    let Some(response) = response else {
         return Ok(Err(Refused::at(Stage::BasicAuth, &first)));
-    }
+    };
     let outcome = protocol::finish(
         &state.config,
         &mut state.leases.borrow_mut(),
@@ -101,13 +105,8 @@ async fn exchange(stream: &mut TcpStream, source: IpAddr, state: &State) -> io::
     }
 }
 
-async fn read(stream: &mut TcpStream) -> io::Result<Message> {
+async fn read(stream: &mut TcpStream) -> io::Result<Result<Message, Malformed>> {
     let mut bytes = [0; LEN];
     stream.read_exact(&mut bytes).await?;
-    Message::parse(&bytes).map_err(|malformed| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("not a control message: {malformed:?}"),
-        )
-    })
+    Ok(Message::parse(&bytes))
 }

@@ -14,7 +14,7 @@ use crate::{
 use letmein_common::{
     maps::{Pending, PendingKey},
     source::Address,
-    wire::challenge::{LEN, Message, Operation},
+    wire::challenge::{LEN, Malformed, Message, Operation},
 };
 use nix::{
     cmsg_space,
@@ -129,10 +129,16 @@ impl Server {
         {
             return None;
         }
-        let message = Message::parse(datagram).ok()?;
-        let outcome = match message.operation {
-            Operation::Response => self.on_response(peer, &message),
-            _ => self.on_first(peer, &message),
+        let outcome = match Message::parse(datagram) {
+            Ok(message) => match message.operation {
+                Operation::Knock | Operation::Revoke => self.on_first(peer, &message),
+                Operation::Response => self.on_response(peer, &message),
+                // What gates say. Two of them would go on for ever about each other's GOAWAY.
+                Operation::Challenge | Operation::ComeIn | Operation::GoAway => Ok(None),
+            },
+            // No answer is longer than its question.
+            Err(Malformed::Length) => Ok(None),
+            Err(Malformed::Magic | Malformed::Operation) => Err(Refused::MALFORMED),
         };
         outcome.unwrap_or_else(|refused| refused.answer(self.state.config.gate.error_policy))
     }
@@ -156,7 +162,10 @@ impl Server {
         if let Gate::Kernel(kernel) = &*self.gate
             && let Err(error) = kernel.borrow_mut().expect_response(&key, &pending)
         {
-            error!("the XDP program will not let the response pass: {error}");
+            error!(
+                "the XDP program will not let the response pass: {:#}",
+                anyhow::Error::from(error)
+            );
             return Err(Refused::at(Stage::BasicAuth, message));
         }
         Ok(Some(protocol::challenge(message, &pending.token)))

@@ -14,7 +14,7 @@ pub enum FirewallError {
     NftMissing,
 
     /// `nft` is there but could not be run.
-    #[error("could not run `nft`: {0}")]
+    #[error("could not run `nft`")]
     NftNotRun(#[source] io::Error),
 
     /// The kernel let us not change the firewall.
@@ -149,7 +149,7 @@ pub enum FirewallError {
     },
 
     /// The kernel refused for another reason, or did not answer.
-    #[error("the kernel's nftables failed while {doing}: {errno}")]
+    #[error("the kernel's nftables failed while {doing}")]
     Netlink {
         /// What was being done.
         doing: &'static str,

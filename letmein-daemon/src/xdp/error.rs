@@ -1,4 +1,6 @@
 //! What can go wrong with XDP, and what to do about it.
+//!
+//! A text does not repeat its source, which whoever shows the error adds (`{:#}`).
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use thiserror::Error;
@@ -12,23 +14,28 @@ pub enum XdpError {
          set xdp = \"off\" in section [gate] to check knocks in userspace"
     )]
     NotBuiltIn,
-    /// No `CAP_BPF` or `CAP_NET_ADMIN`.
-    #[error("the kernel does not let this process use BPF; run letmeind as root")]
+    /// A capability is missing.
+    #[error(
+        "the kernel does not let this process use BPF; run letmeind as root, or with CAP_NET_ADMIN, CAP_BPF and \
+         CAP_PERFMON"
+    )]
     Permission,
     /// The kernel refused the object or a map.
     #[error(
-        "the kernel does not load the XDP program: {0}; `cargo xtask doctor` tells what it lacks, and \
-         xdp = \"off\" in section [gate] does without"
+        "the kernel does not load the XDP program; `cargo xtask doctor` tells what it lacks, and xdp = \"off\" in \
+         section [gate] does without"
     )]
     Load(#[source] EbpfError),
     /// The object lacks a map or the program.
     #[error("the XDP object has no {0}; it does not belong to this letmeind")]
     Missing(&'static str),
     /// The verifier refused the program.
-    #[error("the kernel's verifier does not accept the XDP program: {0}")]
+    #[error(
+        "the kernel's verifier does not accept the XDP program; xdp = \"off\" in section [gate] does without"
+    )]
     Verifier(#[source] ProgramError),
     /// A map could not be written or read.
-    #[error("BPF map {map}: {source}")]
+    #[error("BPF map {map} cannot be used")]
     Map {
         /// The map's name.
         map: &'static str,
@@ -47,7 +54,7 @@ pub enum XdpError {
     /// Another XDP program is attached.
     #[error(
         "another XDP program is attached to {interface:?}; `bpftool net show dev {interface}` tells whose, and \
-         `ip link set dev {interface} xdp off` removes one that nobody needs"
+         `ip link set dev {interface} xdp off` (or `xdpgeneric off`) removes one that nobody needs"
     )]
     Busy {
         /// The interface.
@@ -55,7 +62,7 @@ pub enum XdpError {
     },
     /// The driver has no XDP, or not for these settings.
     #[error(
-        "the driver of {interface:?} does not take XDP programs ({source}); set xdp = \"generic\" in section \
+        "the driver of {interface:?} does not take XDP programs; set xdp = \"generic\" in section \
          [gate], or lower the MTU, switch LRO off and use fewer channels (`ethtool -k`, `ethtool -L`)"
     )]
     NotSupported {
@@ -65,7 +72,7 @@ pub enum XdpError {
         source: ProgramError,
     },
     /// Anything else about attaching.
-    #[error("cannot attach the XDP program to {interface:?}: {source}")]
+    #[error("cannot attach the XDP program to {interface:?}")]
     Attach {
         /// The interface.
         interface: String,

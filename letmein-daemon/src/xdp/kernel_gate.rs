@@ -9,7 +9,7 @@ use super::{
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
-    programs::Xdp,
+    programs::{ProgramError, Xdp},
 };
 use letmein_common::{
     UserId,
@@ -20,6 +20,7 @@ use letmein_common::{
     reason::Counters,
 };
 use log::Log;
+use nix::errno::Errno;
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
@@ -57,7 +58,7 @@ impl KernelGate {
             .load(object.bytes())
             .map_err(load_error)?;
         // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
-        program_mut(&mut ebpf)?.load().map_err(XdpError::Verifier)?;
+        program_mut(&mut ebpf)?.load().map_err(verifier_error)?;
         fill_users(&mut ebpf, plan)?;
         fill_permits(&mut ebpf, plan)?;
         let pending = take(&mut ebpf, "PENDING")?;
@@ -159,4 +160,20 @@ fn load_error(error: EbpfError) -> XdpError {
         return XdpError::Permission;
     }
     XdpError::Load(error)
+}
+
+/// Without `CAP_PERFMON` a program may do less, and the verifier says so where it does more. To root, the same error
+/// number says that the program is wrong.
+fn verifier_error(error: ProgramError) -> XdpError {
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = &error
+        && io_error.kind() == std::io::ErrorKind::PermissionDenied
+        && (io_error.raw_os_error() == Some(Errno::EPERM as i32)
+            || verifier_log.to_string().contains("!root"))
+    {
+        return XdpError::Permission;
+    }
+    XdpError::Verifier(error)
 }

@@ -1,0 +1,144 @@
+//! TCP connections to the control port that are held and not used.
+
+use super::wait_until;
+use letmein_common::wire::challenge::{LEN, Operation};
+use letmein_tests::{
+    gate::{Gate, KEY},
+    knocker::{Draft, Tcp},
+    lab::{Lab, Outcome},
+};
+use std::{
+    net::SocketAddr,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+const GATE: &str = "10.77.1.1:5800";
+const GATE_OF_OTHER: &str = "10.77.2.1:5800";
+
+/// Whether the gate challenges who knocks on this connection; otherwise it has closed it.
+fn is_served(connection: &mut Tcp) -> bool {
+    let knock = Draft::default().sign();
+    let sent = connection.send(&knock);
+    let answer = sent.map(|()| connection.answer().unwrap());
+    answer.is_ok_and(|answer| answer.is_some_and(|answer| answer.operation == Operation::Challenge))
+}
+
+/// A host with `count` addresses, from 10.77.2.2 on, connects from `each` of them. No connection says more than a part
+/// of a message.
+fn hold(lab: &Lab, addresses: u8, each: usize) -> Vec<Tcp> {
+    let mut held = Vec::new();
+    for last in 2..2 + addresses {
+        let address = format!("10.77.2.{last}");
+        if last > 2 {
+            let prefix = format!("{address}/24");
+            let words = ["addr", "add", prefix.as_str(), "dev", "to-server"];
+            lab.other.run("ip", &words).unwrap();
+        }
+        for number in 0..each {
+            let gate = GATE_OF_OTHER.parse().unwrap();
+            let mut connection = Tcp::new_from(&lab.other, address.parse().unwrap(), gate).unwrap();
+            // A refused connection may be closed by now.
+            let _sent = connection.send(&Draft::default().sign()[..number % LEN]);
+            held.push(connection);
+        }
+    }
+    held
+}
+
+#[test]
+fn a_holder_of_all_connections_locks_nobody_out() {
+    let lab = Lab::new().unwrap();
+    let _service = lab.server.listen(22).unwrap();
+    let settings = "control-timeout = \"10m\"\nmax-connections = 6\nmax-connections-per-source = 2";
+    let gate = Gate::start(&lab.server, settings, "", "1h").unwrap();
+    let mut held = hold(&lab, 5, 3);
+    // The third of each source was refused, and with ten from five sources the oldest four made way for the last four.
+    let closed: Vec<_> = [2, 5, 8, 11, 14, 0, 1, 3, 4].into();
+    for number in closed {
+        assert_eq!(held[number].answer().unwrap(), None, "connection {number}");
+    }
+    let ssh: SocketAddr = "10.77.1.1:22".parse().unwrap();
+    for transport in ["-T", "-U"] {
+        for (verb, outcome) in [("knock", Outcome::Open), ("revoke", Outcome::Silent)] {
+            let arguments = [verb, "gate", "ssh", transport];
+            let code = gate.letmein(&lab.client, "10.77.1.1", &KEY, &arguments);
+            assert_eq!(code.unwrap(), 0, "{verb} {transport}");
+            assert_eq!(lab.client.connect(ssh).unwrap(), outcome, "{verb} {transport}");
+        }
+    }
+    // The last was held all the while.
+    let mut last = held.remove(12);
+    last.send(&Draft::default().sign()).unwrap();
+    assert_eq!(last.answer().unwrap().unwrap().operation, Operation::Challenge);
+}
+
+#[test]
+fn a_source_gets_its_share_back() {
+    let lab = Lab::new().unwrap();
+    let settings = "control-timeout = \"10m\"\nmax-connections-per-source = 2";
+    let _gate = Gate::start(&lab.server, settings, "", "1h").unwrap();
+    let connect = || Tcp::new(&lab.client, GATE.parse().unwrap()).unwrap();
+    let (mut first, mut second) = (connect(), connect());
+    assert!(is_served(&mut first) && is_served(&mut second));
+    assert!(!is_served(&mut connect()));
+    // A second user of the same gate does not notice.
+    assert!(is_served(
+        &mut Tcp::new(&lab.other, GATE_OF_OTHER.parse().unwrap()).unwrap()
+    ));
+    drop(first);
+    wait_until("the place of the first is free", || is_served(&mut connect()));
+}
+
+/// Over IPv6 a whole network is one source.
+#[test]
+fn addresses_of_one_network_share() {
+    let lab = Lab::new().unwrap();
+    let settings = "control-timeout = \"10m\"\nmax-connections-per-source = 1";
+    let _gate = Gate::start(&lab.server, settings, "", "1h").unwrap();
+    let neighbour = "fd77:2:0:7::2";
+    for (host, device, address) in [
+        (&lab.other, "to-server", "fd77:2:0:7::2/64"),
+        (&lab.server, "to-peer2", "fd77:2:0:7::1/64"),
+    ] {
+        let words = ["addr", "add", address, "dev", device, "nodad"];
+        host.run("ip", &words).unwrap();
+    }
+    let connect = |source: &str, gate: &str| {
+        Tcp::new_from(&lab.other, source.parse().unwrap(), gate.parse().unwrap()).unwrap()
+    };
+    let mut first = connect("fd77:2::2", "[fd77:2::1]:5800");
+    assert!(is_served(&mut first));
+    assert!(!is_served(&mut connect(neighbour, "[fd77:2:0:7::1]:5800")));
+    let mut elsewhere = Tcp::new(&lab.client, "[fd77:1::1]:5800".parse().unwrap()).unwrap();
+    assert!(is_served(&mut elsewhere));
+}
+
+/// A byte now and then does not keep a connection: the whole exchange has one `control-timeout`.
+#[test]
+fn a_slow_sender_is_cut_off() {
+    let lab = Lab::new().unwrap();
+    let settings = "control-timeout = \"1s\"\nmax-connections-per-source = 1";
+    let _gate = Gate::start(&lab.server, settings, "", "1h").unwrap();
+    let trickle = |mut connection: Tcp, message: [u8; LEN]| {
+        let cut = message.iter().position(|byte| {
+            sleep(Duration::from_millis(100));
+            connection.send(&[*byte]).is_err()
+        });
+        assert!(cut.is_some(), "taken though it was slow");
+    };
+    for (host, gate) in [(&lab.client, GATE), (&lab.other, GATE_OF_OTHER)] {
+        let connect = || Tcp::new(host, gate.parse().unwrap()).unwrap();
+        let start = Instant::now();
+        let mut slow = connect();
+        // One host is slow from the beginning, the other with the response.
+        let mut draft = Draft::default();
+        if gate == GATE_OF_OTHER {
+            slow.send(&draft.sign()).unwrap();
+            draft = draft.response(&slow.answer().unwrap().unwrap());
+        }
+        trickle(slow, draft.sign());
+        assert!(start.elapsed() >= Duration::from_secs(1), "cut off early");
+        wait_until("its place is free", || is_served(&mut connect()));
+    }
+}
