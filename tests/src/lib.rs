@@ -1,6 +1,9 @@
-//! What the end-to-end tests are made of: hosts in network namespaces, and the programs on them.
+//! What the end-to-end tests are made of: hosts in network namespaces, the programs on them, and frames made
+//! by hand.
 
 pub mod figures;
+pub mod frames;
 pub mod gate;
 pub mod lab;
 pub mod peer;
+pub mod tap;
