@@ -7,6 +7,9 @@
 )]
 
 mod answer;
+mod extensions;
+mod fragments;
+mod jumbo;
 mod lengths;
 mod modes;
 mod options;

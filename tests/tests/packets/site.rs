@@ -173,16 +173,32 @@ impl Site {
         self.link.frame(IPV6, &header.packet(UDP, datagram))
     }
 
-    /// Sends the frames, waits until all of them were dealt with, and tells what came of them.
+    /// Sends the frames, waits until all of them were dealt with, and tells what came of them. Without frames it
+    /// waits for what others have sent.
     pub fn send(&mut self, frames: &[Vec<u8>]) -> Seen {
         let mut seen = Seen::default();
         for chunk in frames.chunks(CHUNK) {
-            for frame in chunk {
-                self.client.send(frame).unwrap();
-            }
+            self.send_at_once(chunk);
+            self.settle(&mut seen);
+        }
+        if frames.is_empty() {
             self.settle(&mut seen);
         }
         seen
+    }
+
+    /// Sends a few frames and waits for nothing.
+    pub fn send_at_once(&self, frames: &[Vec<u8>]) {
+        for frame in frames {
+            self.client.send(frame).unwrap();
+        }
+    }
+
+    /// Forgets all frames so far. Necessary after more of them than the taps hold.
+    pub fn forget(&mut self) {
+        for tap in [&mut self.client, &mut self.server] {
+            while tap.receive(Instant::now()).unwrap().is_some() {}
+        }
     }
 
     /// Knocks, over both address families. Frames and answers stay in order, so what comes of the frames before
