@@ -1,6 +1,6 @@
 //! What the gate sends back.
 
-use crate::site::CONTROL_PORT;
+use crate::network::CONTROL_PORT;
 use letmein_common::wire::challenge::{Message, Operation};
 use letmein_tests::frames::{ETHERNET_LEN, IPV4, IPV6, UDP};
 use std::net::{IpAddr, SocketAddr};

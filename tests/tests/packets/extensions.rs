@@ -2,7 +2,8 @@
 
 use crate::{
     modes::native_and_generic,
-    site::{CLIENT_V6, Family, SERVER_V6, Site},
+    network::{CLIENT_V6, Family, SERVER_V6},
+    site::Site,
 };
 use letmein_tests::frames::{Extension, IPV6, Ipv6};
 

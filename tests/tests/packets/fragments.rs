@@ -2,9 +2,11 @@
 //! nothing.
 
 use crate::{
+    craft::pattern,
     extensions::{DESTINATION_OPTIONS, options},
     modes::native_and_generic,
-    site::{CLIENT_V4, CLIENT_V6, CONTROL_PORT, Counts, FAMILIES, Family, SERVER_V4, SERVER_V6, Site},
+    network::{CLIENT_V4, CLIENT_V6, CONTROL_PORT, FAMILIES, Family, SERVER_V4, SERVER_V6},
+    site::{Counts, Site},
 };
 use letmein_common::wire::challenge::LEN;
 use letmein_tests::frames::{Extension, IPV6, Ipv4, Ipv6, UDP};
@@ -158,7 +160,7 @@ fn other_datagrams_are_put_together_again(site: &mut Site) {
             .unwrap();
         listener.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         for length in [1473_usize, 4000, 20_000] {
-            let sent: Vec<_> = (0..length).map(|at| (at % 251) as u8).collect();
+            let sent = pattern(length);
             send_from_client(site, family, server, &sent);
             let mut received = vec![0; length + 1];
             let count = listener.recv(&mut received).unwrap();

@@ -1,8 +1,10 @@
 //! Jumbo frames, which the XDP program gets in several buffers.
 
 use crate::{
+    craft::pattern,
     extensions::{DESTINATION_OPTIONS, chained, options},
-    site::{CONTROL_PORT, Counts, FAMILIES, Site},
+    network::{CONTROL_PORT, FAMILIES},
+    site::{Counts, Site},
 };
 use letmein_tests::lab::{Host, Lab};
 use std::{
@@ -42,10 +44,6 @@ fn widen(host: &Host, interface: &str) {
     let mut command = host.command("ip");
     command.args(["link", "set", interface, "mtu", &MTU.to_string()]);
     assert!(command.status().unwrap().success());
-}
-
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
 }
 
 fn datagrams_of_others_pass_intact(site: &mut Site) {

@@ -2,7 +2,8 @@
 
 use crate::{
     modes::native_and_generic,
-    site::{CLIENT_V4, CLIENT_V6, CONTROL_PORT, FAMILIES, Family, SERVER_V4, SERVER_V6, Site},
+    network::{CLIENT_V4, CLIENT_V6, CONTROL_PORT, FAMILIES, Family, SERVER_V4, SERVER_V6},
+    site::Site,
 };
 use letmein_common::wire::challenge::LEN;
 use letmein_tests::frames::{Ipv4, Ipv6, udp_of_length};

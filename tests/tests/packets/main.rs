@@ -7,13 +7,18 @@
 )]
 
 mod answer;
+mod bucket;
+mod craft;
+mod exchange;
 mod extensions;
 mod fragments;
 mod jumbo;
 mod lengths;
 mod modes;
+mod network;
 mod options;
 mod site;
 mod truncated;
+mod untouched;
 mod verdict;
 mod vlan;

@@ -2,7 +2,8 @@
 
 use crate::{
     modes::native_and_generic,
-    site::{CLIENT_V4, CONTROL_PORT, Family, SERVER_V4, Site},
+    network::{CLIENT_V4, CONTROL_PORT, Family, SERVER_V4},
+    site::Site,
 };
 use letmein_common::wire::challenge::LEN;
 use letmein_tests::frames::{Ipv4, udp};

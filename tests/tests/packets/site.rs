@@ -1,15 +1,11 @@
 //! A gate, a wire to it, and eyes on both ends of the wire.
 
-use crate::answer::Answer;
+use crate::{answer::Answer, network::FAMILIES};
 use anyhow::Context as _;
-use letmein_common::{
-    ResourceId, UserId,
-    hmac::KeyedStates,
-    wire::challenge::{Message, NO_TOKEN, Operation},
-};
+use letmein_common::wire::challenge::SALT_LEN;
 use letmein_tests::{
-    frames::{IPV4, IPV6, Ipv4, Ipv6, Link, UDP, udp},
-    gate::{Gate, KEY},
+    frames::{Link, Mac},
+    gate::Gate,
     lab::Lab,
     tap::Tap,
 };
@@ -19,45 +15,14 @@ use nix::{
 };
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
-
-pub const CONTROL_PORT: u16 = 5800;
-pub const CLIENT_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 2);
-pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
-pub const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xFD77, 1, 0, 0, 0, 0, 0, 2);
-pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0xFD77, 1, 0, 0, 0, 0, 0, 1);
 
 /// How long a frame or an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Frames on their way at one time; a veth pair holds 256.
 const CHUNK: usize = 32;
-
-/// The address family of a knock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    V4,
-    V6,
-}
-
-pub const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
-
-impl Family {
-    pub const fn client(self) -> IpAddr {
-        match self {
-            Self::V4 => IpAddr::V4(CLIENT_V4),
-            Self::V6 => IpAddr::V6(CLIENT_V6),
-        }
-    }
-
-    pub const fn server(self) -> IpAddr {
-        match self {
-            Self::V4 => IpAddr::V4(SERVER_V4),
-            Self::V6 => IpAddr::V6(SERVER_V6),
-        }
-    }
-}
 
 /// Counters by name, without those that did not change.
 pub type Counts = BTreeMap<String, u64>;
@@ -78,7 +43,6 @@ pub struct Site {
     pub link: Link,
     client: Tap,
     server: Tap,
-    key: KeyedStates,
     salts: u64,
     ports: u16,
     counted: Counts,
@@ -97,6 +61,7 @@ impl Site {
         let gate = Gate::start(&lab.server, gate, "", "1h").unwrap();
         let client = Tap::open(&lab.client, "to-server").unwrap();
         let server = Tap::open(&lab.server, "to-peer1").unwrap();
+        know(&lab, client.address());
         // Without native XDP a frame is received on the CPU that sends it, and on another one it could
         // overtake those before it.
         let mut here = CpuSet::new();
@@ -111,7 +76,6 @@ impl Site {
             gate,
             client,
             server,
-            key: KeyedStates::new(&KEY),
             salts: 0,
             ports: 20_000,
             counted: Counts::new(),
@@ -125,52 +89,10 @@ impl Site {
         self.ports
     }
 
-    fn message(&mut self, operation: Operation, key: &KeyedStates) -> Message {
+    /// A salt that nobody has used yet.
+    pub fn salt(&mut self) -> [u8; SALT_LEN] {
         self.salts += 1;
-        let salt = self.salts.to_be_bytes();
-        Message::authenticated(operation, UserId(1), ResourceId(1), salt, key, &NO_TOKEN)
-    }
-
-    /// A genuine KNOCK, which was not seen before.
-    pub fn knock(&mut self) -> Vec<u8> {
-        let key = self.key.clone();
-        self.message(Operation::Knock, &key).to_bytes().to_vec()
-    }
-
-    /// A KNOCK of a known user, made with another key.
-    pub fn forged(&mut self) -> Vec<u8> {
-        let key = KeyedStates::new(&[1; 32]);
-        self.message(Operation::Knock, &key).to_bytes().to_vec()
-    }
-
-    /// A UDP datagram from the client to the control port.
-    pub fn datagram(&mut self, family: Family, payload: &[u8]) -> Vec<u8> {
-        let source = SocketAddr::new(family.client(), self.port());
-        udp(source, (family.server(), CONTROL_PORT).into(), payload)
-    }
-
-    /// A UDP datagram from the client to the control port, with nothing special about it.
-    pub fn plain(&mut self, family: Family, payload: &[u8]) -> Vec<u8> {
-        let datagram = self.datagram(family, payload);
-        self.carry(family, &datagram)
-    }
-
-    /// A frame with this UDP datagram.
-    pub fn carry(&self, family: Family, datagram: &[u8]) -> Vec<u8> {
-        match family {
-            Family::V4 => self.carry_v4(&Ipv4::new(CLIENT_V4, SERVER_V4), datagram),
-            Family::V6 => self.carry_v6(&Ipv6::new(CLIENT_V6, SERVER_V6), datagram),
-        }
-    }
-
-    /// A frame with this UDP datagram behind this header.
-    pub fn carry_v4(&self, header: &Ipv4, datagram: &[u8]) -> Vec<u8> {
-        self.link.frame(IPV4, &header.packet(UDP, datagram))
-    }
-
-    /// A frame with this UDP datagram behind this header.
-    pub fn carry_v6(&self, header: &Ipv6, datagram: &[u8]) -> Vec<u8> {
-        self.link.frame(IPV6, &header.packet(UDP, datagram))
+        self.salts.to_be_bytes()
     }
 
     /// Sends the frames, waits until all of them were dealt with, and tells what came of them. Without frames it
@@ -242,5 +164,23 @@ impl Site {
         *counts.get_mut("genuine").unwrap() -= std::mem::take(&mut self.own_knocks);
         counts.retain(|_, count| *count > 0);
         counts
+    }
+}
+
+/// Tells the server the client's Ethernet address. Or it would ask for it, and ask a second time a second later if
+/// the interface is not yet ready for IPv6.
+fn know(lab: &Lab, client: Mac) {
+    let address = client.map(|byte| format!("{byte:02x}")).join(":");
+    for family in FAMILIES {
+        let mut command = lab.server.command("ip");
+        command.args([
+            "neigh",
+            "replace",
+            &family.client().to_string(),
+            "lladdr",
+            &address,
+        ]);
+        command.args(["dev", "to-peer1"]);
+        assert!(command.status().unwrap().success());
     }
 }

@@ -3,7 +3,8 @@
 use crate::{
     extensions::{self, DESTINATION_OPTIONS, HOP_BY_HOP},
     modes::native_and_generic,
-    site::{CLIENT_V4, CLIENT_V6, Family, SERVER_V4, SERVER_V6, Site},
+    network::{CLIENT_V4, CLIENT_V6, Family, SERVER_V4, SERVER_V6},
+    site::Site,
 };
 use letmein_common::wire::challenge::LEN;
 use letmein_tests::frames::{CUSTOMER, ETHERNET_LEN, IPV4, IPV6, Ipv4, Ipv6, PROVIDER, Tag, UDP};

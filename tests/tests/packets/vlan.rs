@@ -3,7 +3,8 @@
 
 use crate::{
     modes::native_and_generic,
-    site::{CLIENT_V4, CLIENT_V6, FAMILIES, Family, SERVER_V4, SERVER_V6, Site},
+    network::{CLIENT_V4, CLIENT_V6, FAMILIES, Family, SERVER_V4, SERVER_V6},
+    site::Site,
 };
 use letmein_tests::frames::{CUSTOMER, IPV4, IPV6, Ipv4, Ipv6, OLD_PROVIDER, PROVIDER, Tag, UDP, udp};
 
