@@ -4,7 +4,7 @@ use crate::{
     gate::{Gate, KEY, PATIENCE, program, write_key},
     lab::Host,
 };
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use std::{
     fs,
     path::PathBuf,
@@ -83,6 +83,13 @@ impl<'a> Letmeind<'a> {
         eprint!("{log}");
         let code = status.code();
         Ok(Failure { code, log })
+    }
+
+    /// Removes what it left in the firewall.
+    pub fn down(&self) -> anyhow::Result<()> {
+        let Output { status, stderr, .. } = self.command("down")?.output()?;
+        ensure!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        Ok(())
     }
 
     fn wait(&self) -> anyhow::Result<Output> {

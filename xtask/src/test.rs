@@ -15,11 +15,23 @@ const PACKAGES: &[Package] = &[
     },
     Package {
         name: "util-linux",
-        purpose: "`setpriv`: letmein 12's server runs as a user of its own",
+        purpose: "`setpriv`: letmein 12's server runs as a user of its own, ours without this or that capability",
     },
     Package {
         name: "mount",
-        purpose: "`mount`: that user exists in a mount namespace only",
+        purpose: "`mount`: users, folders and missing programs for one mount namespace only",
+    },
+    Package {
+        name: "openssh-server",
+        purpose: "`sshd`: a service behind the gate (Debian starts one on this machine, too)",
+    },
+    Package {
+        name: "openssh-client",
+        purpose: "`ssh`, `ssh-keyscan`, `ssh-keygen`: who wants to reach that service",
+    },
+    Package {
+        name: "nmap",
+        purpose: "`nmap`: what a port scan sees of the gate",
     },
 ];
 
