@@ -1,4 +1,4 @@
-//! HMAC-SHA3-256 over the one input length that a challenge message has, from precomputed keyed states.
+//! HMAC-SHA3-256 from precomputed keyed states.
 //!
 //! HMAC (RFC 2104) hashes `K ^ ipad` and then the message, then `K ^ opad` and then the inner digest. Each
 //! padded key fills exactly one block of SHA3-256 (rate 136 bytes, FIPS 202), so the Keccak states after it
@@ -52,12 +52,30 @@ impl KeyedStates {
     /// `HMAC-SHA3-256(K, head || token)`.
     #[must_use]
     pub fn authenticate(&self, head: &[u8; 20], token: &Auth) -> Auth {
-        let digest = self.digest(head, token);
-        let mut auth = [0; AUTH_LEN];
-        for (bytes, lane) in auth.chunks_exact_mut(8).zip(digest) {
-            bytes.copy_from_slice(&lane.to_le_bytes());
+        to_bytes(&self.digest(head, token))
+    }
+
+    /// `HMAC-SHA3-256(K, data)`, for data of any length.
+    #[must_use]
+    pub fn mac(&self, data: &[u8]) -> Auth {
+        let mut state = self.inner;
+        let mut blocks = data.chunks_exact(8 * RATE);
+        for block in &mut blocks {
+            absorb(&mut state, block);
+            keccak::permute(&mut state);
         }
-        auth
+        let rest = blocks.remainder();
+        let mut last = [0; 8 * RATE];
+        last[..rest.len()].copy_from_slice(rest);
+        last[rest.len()] = SHA3_PAD.to_le_bytes()[0];
+        last[8 * RATE - 1] |= LAST_PAD.to_be_bytes()[0];
+        absorb(&mut state, &last);
+        keccak::permute(&mut state);
+        let mut block: Block = [0; 8];
+        block[..DIGEST_LANES].copy_from_slice(&keccak::squeeze(&state));
+        state.zeroize();
+        self.finish_outer(&mut block);
+        to_bytes(&block)
     }
 
     /// The MAC as four little-endian lanes, the first of the block.
@@ -72,26 +90,52 @@ impl KeyedStates {
             le64(token, 12),
             le64(token, 20),
             u64::from(le32(token, 28)) | SHA3_PAD << 32,
+            0,
         ];
-        keccak::digest(&self.inner, &mut block, LAST_PAD);
+        self.finish(&mut block);
+        block
+    }
+
+    /// From the last block of the inner hash to the four lanes of the MAC.
+    #[inline(always)]
+    fn finish(&self, block: &mut Block) {
+        keccak::digest(&self.inner, block, LAST_PAD);
+        self.finish_outer(block);
+    }
+
+    /// From the inner digest, the first lanes of `block`, to the MAC.
+    #[inline(always)]
+    fn finish_outer(&self, block: &mut Block) {
         block[DIGEST_LANES] = SHA3_PAD;
         block[DIGEST_LANES + 1] = 0;
         block[DIGEST_LANES + 2] = 0;
-        keccak::digest(&self.outer, &mut block, LAST_PAD);
-        block
+        block[DIGEST_LANES + 3] = 0;
+        keccak::digest(&self.outer, block, LAST_PAD);
     }
 
     /// Whether `auth` is `HMAC-SHA3-256(K, head || token)`. Takes the same time whatever `auth` is.
     #[inline(always)]
     #[must_use]
     pub fn verify(&self, head: &[u8; 20], token: &Auth, auth: &Auth) -> bool {
-        let digest = self.digest(head, token);
-        let mut difference = 0;
-        for (i, lane) in digest[..DIGEST_LANES].iter().enumerate() {
-            difference |= lane ^ le64(auth, i * 8);
-        }
-        // Opaque to the optimiser, which could otherwise turn the four comparisons into early exits.
-        core::hint::black_box(difference) == 0
+        equal(&self.digest(head, token), auth)
+    }
+
+    /// Whether `auth` is `HMAC-SHA3-256(K, data)`. Takes the same time whatever `auth` is.
+    #[inline(always)]
+    #[must_use]
+    pub fn verify_lanes(&self, data: &[u8; 56], auth: &Auth) -> bool {
+        let mut block = [
+            le64(data, 0),
+            le64(data, 8),
+            le64(data, 16),
+            le64(data, 24),
+            le64(data, 32),
+            le64(data, 40),
+            le64(data, 48),
+            SHA3_PAD,
+        ];
+        self.finish(&mut block);
+        equal(&block, auth)
     }
 }
 
@@ -115,6 +159,33 @@ fn absorb_key(state: &mut State, key: &[u8; KEY_LEN], pad: u8) {
     }
     keccak::complement(state);
     keccak::permute(state);
+}
+
+/// Adds a block of bytes to a state.
+fn absorb(state: &mut State, block: &[u8]) {
+    for (lane, bytes) in state.iter_mut().zip(block.as_chunks().0) {
+        *lane ^= u64::from_le_bytes(*bytes);
+    }
+}
+
+/// The MAC that a block begins with.
+fn to_bytes(block: &Block) -> Auth {
+    let mut auth = [0; AUTH_LEN];
+    for (bytes, lane) in auth.chunks_exact_mut(8).zip(block) {
+        bytes.copy_from_slice(&lane.to_le_bytes());
+    }
+    auth
+}
+
+/// Whether a block begins with this MAC.
+#[inline(always)]
+fn equal(block: &Block, auth: &Auth) -> bool {
+    let mut difference = 0;
+    for (i, lane) in block[..DIGEST_LANES].iter().enumerate() {
+        difference |= lane ^ le64(auth, i * 8);
+    }
+    // Opaque to the optimiser, which could otherwise turn the four comparisons into early exits.
+    core::hint::black_box(difference) == 0
 }
 
 #[inline(always)]

@@ -16,8 +16,8 @@ pub type State = [u64; LANES];
 pub const RATE: usize = 17;
 /// Lanes in a SHA3-256 digest.
 pub const DIGEST_LANES: usize = 4;
-/// As many lanes as a challenge message or a digest takes, with the first bits of the padding.
-pub type Block = [u64; 7];
+/// As many lanes as a message of either format or a digest takes, with the first bits of the padding.
+pub type Block = [u64; 8];
 
 /// ι's round constants (FIPS 202, section 3.2.5).
 const ROUND_CONSTANTS: [u64; 24] = [
@@ -158,9 +158,25 @@ pub fn digest(keyed: &State, block: &mut Block, last_lane: u64) {
     let effect = theta::<3>(&state, last_row);
     let row = row::<3, 0>(&state, &effect);
     for x in 0..DIGEST_LANES {
-        block[x] = if COMPLEMENTED[x] { !row[x] } else { row[x] };
+        block[x] = plain(row[x], x);
     }
     block[0] ^= last[3];
+}
+
+/// The digest at the beginning of a complemented state.
+#[must_use]
+pub fn squeeze(state: &State) -> [u64; DIGEST_LANES] {
+    let mut lanes = [0; DIGEST_LANES];
+    for (x, lane) in lanes.iter_mut().enumerate() {
+        *lane = plain(state[x], x);
+    }
+    lanes
+}
+
+/// Lane `x` of row 0, not complemented.
+#[inline(always)]
+const fn plain(lane: u64, x: usize) -> u64 {
+    if COMPLEMENTED[x] { !lane } else { lane }
 }
 
 /// One round on a state whose lanes lie as in `PLACES[PHASE]`. `last_row` is row 4 of it before, and of the new

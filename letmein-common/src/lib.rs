@@ -19,6 +19,7 @@ pub mod ids;
 pub mod keccak;
 pub mod maps;
 pub mod reason;
+pub mod siphash;
 pub mod source;
 pub mod wire;
 
