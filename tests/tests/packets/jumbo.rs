@@ -136,7 +136,7 @@ fn a_knock_behind_more_headers_than_one_buffer_holds_is_not_let_in_unseen(site: 
     let chain = vec![options(DESTINATION_OPTIONS, 120); 8];
     let (forged, knock) = (site.forged(), site.knock());
     let forged = chained(site, chain.clone(), &forged);
-    let seen = site.send(&[forged.clone()]);
+    let seen = site.send(std::slice::from_ref(&forged));
     assert!(!seen.reached.contains(&forged));
     assert_eq!(seen.answers, []);
     let counts = site.counts();
