@@ -167,10 +167,7 @@ fn a_second_letmeind() {
         &["another XDP program is attached to \"to-peer1\""],
     );
     assert_eq!(scene.knock(&gate, "knock"), 0);
-    assert_eq!(
-        (scene.ssh(), scene.ssh_of_other()),
-        (Outcome::Open, Outcome::Silent)
-    );
+    assert_eq!(scene.ssh_of_both(), (Outcome::Open, Outcome::Silent));
 }
 
 /// A bridge has no XDP of its own: the stack's does.
@@ -217,20 +214,11 @@ fn the_end_of_the_daemon_opens_nothing() {
         assert_eq!(scene.ssh(), Outcome::Silent);
         assert_eq!(scene.knock(&gate, "knock"), 0);
         end(gate).unwrap();
-        assert_eq!(
-            (scene.ssh(), scene.ssh_of_other()),
-            (Outcome::Open, Outcome::Silent)
-        );
+        assert_eq!(scene.ssh_of_both(), (Outcome::Open, Outcome::Silent));
         let gate = scene.start();
-        assert_eq!(
-            (scene.ssh(), scene.ssh_of_other()),
-            (Outcome::Open, Outcome::Silent)
-        );
+        assert_eq!(scene.ssh_of_both(), (Outcome::Open, Outcome::Silent));
         assert_eq!(scene.knock(&gate, "revoke"), 0);
         end(gate).unwrap();
-        assert_eq!(
-            (scene.ssh(), scene.ssh_of_other()),
-            (Outcome::Silent, Outcome::Silent)
-        );
+        assert_eq!(scene.ssh_of_both(), (Outcome::Silent, Outcome::Silent));
     }
 }
