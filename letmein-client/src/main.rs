@@ -5,6 +5,8 @@
 
 mod cli;
 mod config;
+#[cfg(test)]
+mod documents;
 mod exchange;
 mod gen_key;
 mod plan;

@@ -30,7 +30,8 @@ reasons! {
     Truncated => "truncated",
     /// A fragment: no client sends a knock in pieces.
     Fragment => "fragment",
-    /// More IPv6 extension headers than any ordinary sender chains.
+    /// More IPv6 extension headers than any ordinary sender chains, or the chain does not end within the bytes that
+    /// the XDP program sees.
     HeaderChain => "header-chain",
     /// The payload has the length of no knock.
     Length => "length",

@@ -44,7 +44,9 @@ fn main() -> anyhow::Result<()> {
 
 fn ours() -> anyhow::Result<(Contestant, Gate, gate::Client)> {
     let lab = Lab::new()?;
-    let gate = Gate::start(&lab.server, "xdp = \"native\"", "", "1h")?;
+    // Nobody knocks a hundred times a second; here that must not meet the token bucket.
+    let settings = "xdp = \"native\"\nrate = 10000\nburst = 10000";
+    let gate = Gate::start(&lab.server, settings, "", "1h")?;
     let client = gate::Client::new(
         &format!(
             "[servers.gate]\nhost = \"{SERVER}\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
@@ -68,7 +70,8 @@ fn letmein_12() -> anyhow::Result<(Contestant, peer::Servers, peer::Client)> {
     let servers = peer::Servers::start(
         &lab.server,
         &format!(
-            "[GENERAL]\nport = 5800 / udp\n\
+            // Without `debug` it does not say when it is up. It costs a few lines to a pipe for each knock.
+            "[GENERAL]\ndebug = true\nport = 5800 / udp\n\
              [NFTABLES]\nfamily = inet\ntable = filter\nchain-input = LETMEIN-INPUT\n\
              [KEYS]\n00000001 = {key}\n[RESOURCES]\n00000001 = port: 22 / users: 00000001\n"
         ),

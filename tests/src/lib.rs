@@ -1,9 +1,12 @@
-//! What the end-to-end tests are made of: hosts in network namespaces, and the programs on them.
+//! What the end-to-end tests are made of: hosts in network namespaces, the programs on them, and frames made
+//! by hand.
 
 pub mod figures;
+pub mod frames;
 pub mod gate;
 pub mod knocker;
 pub mod lab;
 pub mod letmeind;
 pub mod nft;
 pub mod peer;
+pub mod tap;

@@ -10,6 +10,7 @@ mod peers;
 mod run;
 mod sh;
 mod test;
+mod test_kernel;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Verb {
     Doctor,
     /// Build all and run every test. Needs root: tests make network namespaces.
     Test(test::Options),
+    /// Run the end-to-end tests on another kernel, in an emulated machine.
+    TestKernel(test_kernel::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +56,6 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Bench(options) => bench::run(&options),
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
+        Verb::TestKernel(options) => test_kernel::run(&options),
     }
 }

@@ -14,7 +14,7 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-/// A program of ours, as `cargo build --release` makes it.
-pub fn release(program: &str) -> PathBuf {
-    target().join("release").join(program)
+/// A program of ours, as `cargo build` makes it: for tests and the demonstration.
+pub fn debug(program: &str) -> PathBuf {
+    target().join("debug").join(program)
 }

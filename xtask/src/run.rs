@@ -23,27 +23,20 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if options.daemon.is_empty() {
         return demo::run(options.yes, options.keep);
     }
-    build(options.yes, options.debug_log, &["letmein-daemon"])?;
+    build_ebpf::run(&build_ebpf::Options {
+        yes: options.yes,
+        debug_log: options.debug_log,
+    })?;
+    let mut cargo = Command::new("cargo");
+    if options.debug_log {
+        let object = build_ebpf::folder(true).join("letmein.bpf.o");
+        cargo.env("LETMEIN_EBPF_OBJECT", object);
+    }
+    let arguments = ["build", "--release", "--package", "letmein-daemon"];
+    sh::run(cargo.current_dir(paths::workspace()).args(arguments))?;
     sh::run(
-        Command::new(paths::release("letmeind"))
+        Command::new(paths::target().join("release/letmeind"))
             .arg("run")
             .args(&options.daemon),
     )
-}
-
-/// Builds the XDP program and then `packages`, optimised, with it inside.
-pub fn build(yes: bool, debug_log: bool, packages: &[&str]) -> anyhow::Result<()> {
-    build_ebpf::run(&build_ebpf::Options { yes, debug_log })?;
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(paths::workspace()).args(["build", "--release"]);
-    if debug_log {
-        cargo.env(
-            "LETMEIN_EBPF_OBJECT",
-            build_ebpf::folder(true).join("letmein.bpf.o"),
-        );
-    }
-    for package in packages {
-        cargo.args(["--package", package]);
-    }
-    sh::run(&mut cargo)
 }

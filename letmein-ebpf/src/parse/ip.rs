@@ -29,7 +29,7 @@ enum Header {
 /// What the IP header leads to.
 pub enum Found {
     Udp(Network),
-    /// A chain of IPv6 extension headers too long to follow.
+    /// A chain of IPv6 extension headers that cannot be followed.
     HeaderChain,
 }
 

@@ -1,6 +1,9 @@
 //! IPv6 with extension headers (RFC 8200).
 
-use super::ip::{Found, Network, UDP};
+use super::{
+    ip::{Found, Network, UDP},
+    udp,
+};
 use crate::packet::Packet;
 
 /// Offset of the source address.
@@ -16,6 +19,8 @@ const FRAGMENT_OFFSET: u16 = 0xFFF8;
 /// RFC 8200 lets ordinary senders chain seven at the most (section 4.1).
 const MAX_EXTENSIONS: usize = 8;
 
+/// A chain that cannot be followed to its end is refused, not passed: the kernel could follow it. It may lead out of
+/// the first buffer of a jumbo frame, which is all that can be read here.
 #[inline(always)]
 pub fn parse(packet: &Packet, at: usize) -> Option<Found> {
     let header: &[u8; LEN] = packet.bytes(at)?;
@@ -29,6 +34,9 @@ pub fn parse(packet: &Packet, at: usize) -> Option<Found> {
     for _ in 0..=MAX_EXTENSIONS {
         let length = match next {
             UDP => {
+                if offset > at + LEN && packet.bytes::<{ udp::LEN }>(offset).is_none() {
+                    break;
+                }
                 return Some(Found::Udp(Network::v6(
                     at,
                     offset,
@@ -37,17 +45,23 @@ pub fn parse(packet: &Packet, at: usize) -> Option<Found> {
                 )));
             }
             HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
-                let extension: &[u8; 2] = packet.bytes(offset)?;
+                let Some(extension) = packet.bytes::<2>(offset) else {
+                    break;
+                };
                 next = extension[0];
                 (usize::from(extension[1]) + 1) * 8
             }
             AUTHENTICATION => {
-                let extension: &[u8; 2] = packet.bytes(offset)?;
+                let Some(extension) = packet.bytes::<2>(offset) else {
+                    break;
+                };
                 next = extension[0];
                 (usize::from(extension[1]) + 2) * 4
             }
             FRAGMENT => {
-                let extension: &[u8; 8] = packet.bytes(offset)?;
+                let Some(extension) = packet.bytes::<8>(offset) else {
+                    break;
+                };
                 if u16::from_be_bytes([extension[2], extension[3]]) & FRAGMENT_OFFSET != 0 {
                     return None;
                 }

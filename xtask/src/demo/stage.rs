@@ -44,7 +44,7 @@ impl Stage {
             folder,
         };
         service::serve(&stage.lab.server, PORT)?;
-        let key = sh::output(Command::new(paths::release("letmein")).arg("gen-key"))
+        let key = sh::output(Command::new(paths::debug("letmein")).arg("gen-key"))
             .context("`letmein gen-key` failed")?;
         fs::OpenOptions::new()
             .write(true)
@@ -74,7 +74,7 @@ impl Stage {
                  [users.alice]\nid = \"00000001\"\nkey-file = \"alice.key\"\nresources = [\"ssh\"]\n"
             ),
         )?;
-        let program = paths::release("letmeind");
+        let program = paths::debug("letmeind");
         let log = self.path("letmeind.log");
         self.letmeind = Some(Letmeind::start(&self.lab.server, &program, &config, &log)?);
         Ok(())
@@ -100,7 +100,7 @@ impl Stage {
         let mut command = self
             .lab
             .client
-            .command(&paths::release("letmein").to_string_lossy());
+            .command(&paths::debug("letmein").to_string_lossy());
         command
             .arg("-c")
             .arg(self.path("letmein.toml"))

@@ -1,0 +1,123 @@
+//! The end-to-end tests on another kernel: Debian's, in an emulated machine that has nothing but what they need.
+
+mod image;
+mod machine;
+mod root;
+
+use crate::{build_ebpf, install, install::Package, paths, sh};
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "qemu-system-x86",
+        purpose: "the emulated machine",
+    },
+    Package {
+        name: "busybox-static",
+        purpose: "its shell",
+    },
+    Package {
+        name: "cpio",
+        purpose: "packs its file system",
+    },
+    Package {
+        name: "kmod",
+        purpose: "lists the kernel's modules for it",
+    },
+    Package {
+        name: "netbase",
+        purpose: "the names of protocols",
+    },
+    Package {
+        name: "iproute2",
+        purpose: "`ip netns`: the tests make their own hosts",
+    },
+    Package {
+        name: "nftables",
+        purpose: "`nft`: the firewall that the daemon programs",
+    },
+];
+
+/// The tests of the workspace that run there, by package and name.
+const TESTS: [(&str, &str); 2] = [("letmein-tests", "gate"), ("letmein-daemon", "firewall")];
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Debian's package that depends on the kernel: 6.1 in Debian 12.
+    #[arg(long, default_value = "linux-image-cloud-amd64")]
+    package: String,
+    /// Minutes that the tests may take there.
+    #[arg(long, default_value_t = 15)]
+    minutes: u64,
+    /// Install what is missing without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!("the emulated machine is an x86_64 one, which takes programs built for it");
+    }
+    install::packages(PACKAGES, options.yes)?;
+    build_ebpf::run(&build_ebpf::Options {
+        yes: options.yes,
+        debug_log: false,
+    })?;
+    sh::run(Command::new("cargo").current_dir(paths::workspace()).arg("build"))?;
+    let tests = TESTS
+        .iter()
+        .map(|(package, name)| test_program(package, name))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+
+    let folder = paths::target().join("test-kernel");
+    fs::create_dir_all(&folder)?;
+    let kernel = image::fetch(&options.package, &folder)?;
+    let root = root::pack(&kernel, &tests, &folder)?;
+    let seen = machine::boot(&kernel.image, &root, Duration::from_secs(options.minutes * 60))?;
+    // Said by `/init`, once for each test program and once at the end.
+    let passed = seen.matches(root::PASSED).count();
+    if passed != tests.len() || !seen.contains(root::DONE) {
+        bail!(
+            "on Linux {}, {passed} of {} test programs passed; see above",
+            kernel.release,
+            tests.len()
+        );
+    }
+    eprintln!("Linux {}: all {passed} test programs passed", kernel.release);
+    Ok(())
+}
+
+/// Builds a test of a package, and tells where cargo put it.
+fn test_program(package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(paths::workspace())
+        .args([
+            "test",
+            "--no-run",
+            "--message-format=json",
+            "--package",
+            package,
+            "--test",
+            name,
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    let output = cargo.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("test {name} of {package} does not build");
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo does not say where test {name} is"))
+}
