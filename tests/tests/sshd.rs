@@ -25,11 +25,11 @@ const SERVER: &str = "10.77.1.1";
 /// How long something may take that has to come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs sshd ($2) in a mount namespace of its own, which `ip netns exec` makes: with the folder that it separates
-/// privileges in, and with a root account ($1) that takes logins, as distributions lock theirs.
+/// Runs sshd (configuration $2, log $3) in a mount namespace of its own, which `ip netns exec` makes: with the folder
+/// that it separates privileges in, and with a root account ($1) that takes logins, as distributions lock theirs.
 const AS_INSTALLED: &str =
     "set -e; mount -t tmpfs none /run; mkdir -m 755 /run/sshd; mount --bind \"$1\" /etc/shadow
-exec /usr/sbin/sshd -D -e -f \"$2\"";
+exec /usr/sbin/sshd -D -f \"$2\" -E \"$3\"";
 
 /// An `sshd` on port 22, and what its client needs.
 struct Sshd {
@@ -58,13 +58,15 @@ impl Sshd {
         fs::write(path("sshd_config"), configuration).unwrap();
         let process = host
             .command("sh")
-            .args(["-c", AS_INSTALLED, "sh", &path("shadow"), &path("sshd_config")])
+            .args(["-c", AS_INSTALLED, "sh", &path("shadow")])
+            .args([path("sshd_config"), path("log")])
             .spawn()
             .unwrap();
         let here = "127.0.0.1:22".parse().unwrap();
         let deadline = Instant::now() + PATIENCE;
         while host.connect(here).unwrap() != Outcome::Open {
-            assert!(Instant::now() < deadline, "sshd does not listen");
+            let log = || fs::read_to_string(path("log"));
+            assert!(Instant::now() < deadline, "sshd does not listen: {:?}", log());
             thread::sleep(Duration::from_millis(20));
         }
         Self { process, folder }

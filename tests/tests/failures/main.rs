@@ -167,10 +167,7 @@ fn a_second_letmeind() {
         &["another XDP program is attached to \"to-peer1\""],
     );
     assert_eq!(scene.knock(&gate, "knock"), 0);
-    assert_eq!(
-        (scene.ssh(), scene.ssh_of_other()),
-        (Outcome::Open, Outcome::Silent)
-    );
+    assert_eq!(scene.ssh_of_both(), (Outcome::Open, Outcome::Silent));
 }
 
 /// A bridge has no XDP of its own: the stack's does.
@@ -207,30 +204,28 @@ fn an_interface_without_native_xdp() {
     assert_eq!(gate.counters().unwrap()["genuine"], 2);
 }
 
-/// Told to stop, or killed in the middle of its work: what was closed is closed, who was let in is in, and the next
-/// one goes on from there.
-#[test]
-fn the_end_of_the_daemon_opens_nothing() {
+/// What was closed is closed, who was let in is in, and the next daemon goes on from there.
+fn ends_without_opening(end: fn(Gate) -> anyhow::Result<()>) {
+    use Outcome::{Open, Silent};
+
     let scene = Scene::new();
-    for end in [Gate::stop, Gate::kill] {
-        let gate = scene.start();
-        assert_eq!(scene.ssh(), Outcome::Silent);
-        assert_eq!(scene.knock(&gate, "knock"), 0);
-        end(gate).unwrap();
-        assert_eq!(
-            (scene.ssh(), scene.ssh_of_other()),
-            (Outcome::Open, Outcome::Silent)
-        );
-        let gate = scene.start();
-        assert_eq!(
-            (scene.ssh(), scene.ssh_of_other()),
-            (Outcome::Open, Outcome::Silent)
-        );
-        assert_eq!(scene.knock(&gate, "revoke"), 0);
-        end(gate).unwrap();
-        assert_eq!(
-            (scene.ssh(), scene.ssh_of_other()),
-            (Outcome::Silent, Outcome::Silent)
-        );
-    }
+    let gate = scene.start();
+    assert_eq!(scene.knock(&gate, "knock"), 0);
+    end(gate).unwrap();
+    assert_eq!(scene.ssh_of_both(), (Open, Silent));
+    let gate = scene.start();
+    assert_eq!(scene.ssh_of_both(), (Open, Silent));
+    assert_eq!(scene.knock(&gate, "revoke"), 0);
+    end(gate).unwrap();
+    assert_eq!(scene.ssh_of_both(), (Silent, Silent));
+}
+
+#[test]
+fn an_end_by_sigterm() {
+    ends_without_opening(Gate::stop);
+}
+
+#[test]
+fn an_end_by_sigkill() {
+    ends_without_opening(Gate::kill);
 }

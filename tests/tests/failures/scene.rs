@@ -5,7 +5,7 @@ use letmein_tests::{
     lab::{Lab, Outcome},
     letmeind::{Failure, Letmeind},
 };
-use std::net::TcpListener;
+use std::{net::TcpListener, thread};
 
 /// A lab whose server has a service on port 22, and a table of its own in the firewall.
 pub struct Scene {
@@ -28,8 +28,13 @@ impl Scene {
         self.lab.client.connect("10.77.1.1:22".parse().unwrap()).unwrap()
     }
 
-    pub fn ssh_of_other(&self) -> Outcome {
-        self.lab.other.connect("10.77.2.1:22".parse().unwrap()).unwrap()
+    /// Port 22 for the client and for the other host.
+    pub fn ssh_of_both(&self) -> (Outcome, Outcome) {
+        // What meets nothing takes a while: both at once.
+        thread::scope(|scope| {
+            let other = scope.spawn(|| self.lab.other.connect("10.77.2.1:22".parse().unwrap()));
+            (self.ssh(), other.join().unwrap().unwrap())
+        })
     }
 
     fn ruleset(&self) -> String {
