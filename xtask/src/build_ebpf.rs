@@ -21,6 +21,10 @@ const OBJECTS: [(&str, &str); 2] = [("letmein-ebpf", "letmein.bpf.o"), ("bare", 
 
 const DEBIAN_PACKAGES: &[Package] = &[
     Package {
+        name: "ca-certificates",
+        purpose: "with which cargo trusts crates.io",
+    },
+    Package {
         name: "rustc-web",
         purpose: "the compiler that knows the kernel's target",
     },
