@@ -5,6 +5,7 @@ use crate::{
     control::{limits::Connections, tcp, udp},
     exchange::Exchanges,
     firewall::Firewall,
+    instance::Instance,
     leases::Leases,
     userspace_gate::UserspaceGate,
     xdp::{KernelGate, Mode, Object, Plan},
@@ -43,6 +44,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
+    let _only = Instance::claim()?;
     let firewall = Firewall::install(&config.firewall_plan())?;
     let leases = Leases::take_over(firewall, &config)?;
     let udp_sockets = if config.gate.udp {

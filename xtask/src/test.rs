@@ -22,6 +22,10 @@ const PACKAGES: &[Package] = &[
         purpose: "`mount`: users, folders and missing programs for one mount namespace only",
     },
     Package {
+        name: "netbase",
+        purpose: "/etc/protocols, from which `nft` has the names of protocols",
+    },
+    Package {
         name: "openssh-server",
         purpose: "`sshd`: a service behind the gate (Debian starts one on this machine, too)",
     },

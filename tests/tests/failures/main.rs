@@ -14,7 +14,7 @@ use letmein_tests::{
     lab::Outcome,
     letmeind::Letmeind,
 };
-use scene::Scene;
+use scene::{Scene, assert_error};
 use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt as _};
 
 /// Without `nft`, wherever it is installed: `ip netns exec` gives every command a mount namespace of its own.
@@ -156,18 +156,23 @@ fn another_xdp_program() {
     assert_eq!(scene.knock(&scene.start(), "knock"), 0);
 }
 
-/// Started twice by mistake, be it with another control port: the first goes on.
+/// Started twice by mistake, be it with another control port and other resources: the first goes on, and what it
+/// protects stays so.
 #[test]
 fn a_second_letmeind() {
     let scene = Scene::new();
     let gate = scene.start();
-    scene.fails_closed(scene.letmeind(""), &["cannot listen on udp 0.0.0.0:5800"]);
-    scene.fails_closed(
-        scene.letmeind("port = 5801"),
-        &["another XDP program is attached to \"to-peer1\""],
-    );
     assert_eq!(scene.knock(&gate, "knock"), 0);
-    assert_eq!(scene.ssh_of_both(), (Outcome::Open, Outcome::Silent));
+    let others = configuration("port = 5801", "", "1h").replace("tcp/22", "tcp/2222");
+    for letmeind in [
+        scene.letmeind(""),
+        Letmeind::new(&scene.lab.server, &others).unwrap(),
+    ] {
+        assert_error(&letmeind.fail().unwrap(), &["another letmeind runs here already"]);
+        assert_eq!(scene.ssh_of_both(), (Outcome::Open, Outcome::Silent));
+    }
+    assert_eq!(scene.knock(&gate, "revoke"), 0);
+    assert_eq!(scene.ssh_of_both(), (Outcome::Silent, Outcome::Silent));
 }
 
 /// A bridge has no XDP of its own: the stack's does.

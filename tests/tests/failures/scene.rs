@@ -81,7 +81,7 @@ impl Scene {
 
 /// Exit code 1 and one error, which contains these texts, each of them once.
 #[track_caller]
-fn assert_error(failure: &Failure, texts: &[&str]) {
+pub fn assert_error(failure: &Failure, texts: &[&str]) {
     assert_eq!(failure.code, Some(1));
     let error = failure.error().unwrap();
     for text in texts {
