@@ -3,6 +3,8 @@
 //! One pipeline for kernel and userspace, cheapest check first. What it needs to remember it asks of
 //! [`Tables`], which is BPF maps in the XDP program and hash maps in a daemon that runs without XDP.
 //!
+//! A challenge knock:
+//!
 //! 1. length, magic, operation: is it a knock at all?
 //! 2. USER is known: one look-up.
 //! 3. RESPONSE: a challenge is pending. One look-up, so that guesses end before the expensive step.
@@ -10,14 +12,26 @@
 //! 5. AUTH, two Keccak permutations.
 //! 6. KNOCK, REVOKE: SALT is recorded, unless it was before. Only now: who has no key can fill no table.
 //! 7. USER may open RESOURCE. Asked last, so that a genuine user who may not is told apart from a stranger.
+//!
+//! A silent knock:
+//!
+//! 1. TAG is that of a user who may open the resource, at this time: one look-up.
+//! 2. CHECK, one SipHash: who has sniffed a TAG comes no further.
+//! 3. NONCE was not accepted before: a replay costs a look-up.
+//! 4. The source's token bucket: who holds a genuine knock back could send it with many a wrong MAC.
+//! 5. MAC, two Keccak permutations.
+//! 6. NONCE is recorded.
 
 use crate::{
     hmac::{Auth, KeyedStates},
     ids::{ResourceId, UserId},
-    maps::{PendingKey, PermitKey, SaltKey},
+    maps::{NonceKey, PendingKey, PermitKey, SaltKey, Tag},
     reason::Reason,
     source::Address,
-    wire::challenge::{Malformed, NO_TOKEN, Operation, View},
+    wire::{
+        challenge::{Malformed, NO_TOKEN, Operation, View},
+        silent,
+    },
 };
 
 /// What the gate knows and remembers, for one datagram and its sender.
@@ -32,6 +46,19 @@ pub trait Tables {
     fn record_salt(&self, key: &SaltKey) -> bool;
     /// The token of the challenge that the sender was sent as `user` about `resource`, unless it has lapsed.
     fn pending(&self, user: UserId, resource: ResourceId) -> Option<&Auth>;
+    /// What this TAG stands for now.
+    fn tag(&self, tag: u64) -> Option<&Tag>;
+    /// The keyed states that verify the silent knocks of `user`.
+    fn silent_key(&self, user: UserId) -> Option<&KeyedStates>;
+    /// Whether this nonce was recorded.
+    fn nonce_seen(&self, key: &NonceKey) -> bool;
+    /// Remembers a nonce; `false` when it was there already, as when two CPUs see one knock twice.
+    fn record_nonce(&self, key: &NonceKey) -> bool;
+    /// Whether the knock proves the key. The kernel has its own way to call the same code.
+    #[inline(always)]
+    fn proves_silently(&self, knock: &silent::View<'_>, key: &KeyedStates) -> bool {
+        knock.proves(key)
+    }
     /// Whether the message proves the key, for the challenge with this token if it answers one. The kernel has
     /// its own way to call the same code.
     #[inline(always)]
@@ -40,9 +67,9 @@ pub trait Tables {
     }
 }
 
-/// Judges a datagram: `Ok` when its sender proved a key and may open what it asks for.
+/// Judges a challenge knock: `Ok` when its sender proved a key and may open what it asks for.
 #[inline(always)]
-pub fn check<T: Tables>(tables: &T, datagram: &[u8]) -> Result<(), Reason> {
+pub fn check_challenge<T: Tables>(tables: &T, datagram: &[u8]) -> Result<(), Reason> {
     let message = View::of(datagram)?;
     let operation = message.operation()?;
     if !operation.is_request() {
@@ -72,7 +99,36 @@ pub fn check<T: Tables>(tables: &T, datagram: &[u8]) -> Result<(), Reason> {
     }
 }
 
-/// Whether the daemon gets to see a refused datagram, to log or to answer it.
+/// Judges a silent knock: who proved a key for what.
+#[inline(always)]
+pub fn check_silent<T: Tables>(
+    tables: &T,
+    datagram: &[u8; silent::LEN],
+) -> Result<(UserId, ResourceId), Reason> {
+    let knock = silent::View::of(datagram);
+    let tag = tables.tag(knock.tag()).ok_or(Reason::UnknownTag)?;
+    if !knock.checks(&tag.check) {
+        return Err(Reason::Check);
+    }
+    let (user, resource) = (tag.user, tag.resource);
+    let nonce = NonceKey::new(user, knock.nonce());
+    if tables.nonce_seen(&nonce) {
+        return Err(Reason::Replay);
+    }
+    let key = tables.silent_key(user).ok_or(Reason::UnknownUser)?;
+    if !tables.take_token() {
+        return Err(Reason::RateLimit);
+    }
+    if !tables.proves_silently(&knock, key) {
+        return Err(Reason::Auth);
+    }
+    if !tables.record_nonce(&nonce) {
+        return Err(Reason::Replay);
+    }
+    Ok((user, resource))
+}
+
+/// Whether the daemon gets to see a refused challenge knock, to log or to answer it.
 ///
 /// A genuine user who asked for something not permitted always is: the log names the user, and the error
 /// policy decides about an answer. Anybody else only under the policy that answers strangers
@@ -89,6 +145,9 @@ pub fn hand_over<T: Tables>(tables: &T, reason: Reason, answer_strangers: bool) 
         // The daemon would take a replay for the genuine one and challenge its sender; to the others, an answer would be
         // longer than the question, or a lesser evil than the flood it answers.
         Reason::Replay
+        | Reason::UnknownTag
+        | Reason::Check
+        | Reason::Overrun
         | Reason::Length
         | Reason::Truncated
         | Reason::Fragment

@@ -3,7 +3,7 @@
 //!
 //! - Six lanes are kept complemented, so that χ takes one negation in a row instead of five (Bertoni et al.,
 //!   *Keccak implementation overview*, section 2.2).
-//! - The state lies in memory and is changed in place (section 2.5 there). [`barrier`] keeps the compiler from
+//! - The state lies in memory and is changed in place (section 2.5 there). `barrier` keeps the compiler from
 //!   carrying lanes in registers that BPF does not have, which would spill far more than it saves.
 //! - A digest is four lanes, so its last round computes no more than these.
 

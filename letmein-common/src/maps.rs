@@ -7,8 +7,12 @@ use crate::{
     hmac::Auth,
     ids::{ResourceId, UserId},
     reason::{Counters, Reason},
+    siphash::SipKey,
     source::{Address, Prefixes},
-    wire::challenge::SALT_LEN,
+    wire::{
+        challenge::SALT_LEN,
+        silent::{self, Nonce},
+    },
 };
 
 /// Key of the seen salts: a KNOCK or REVOKE of one user is accepted once.
@@ -33,6 +37,100 @@ impl SaltKey {
             user,
             reserved: 0,
         }
+    }
+}
+
+/// What a TAG of a silent knock stands for. Its key in the map is the TAG, as it lies in the knock.
+#[derive(Clone)]
+#[repr(C)]
+pub struct Tag {
+    /// Whose it is. First, so that the cheap check needs no second look-up.
+    pub check: SipKey,
+    /// From when it is taken, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub from: u64,
+    /// Until when.
+    pub until: u64,
+    /// Who knocks.
+    pub user: UserId,
+    /// On what.
+    pub resource: ResourceId,
+}
+
+impl Tag {
+    /// The entry as the map holds it.
+    #[must_use]
+    pub fn words(&self) -> [u64; 5] {
+        let [check0, check1] = self.check.words();
+        let [a, b, c, d] = self.user.0.to_ne_bytes();
+        let [e, f, g, h] = self.resource.0.to_ne_bytes();
+        let ids = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        [check0, check1, self.from, self.until, ids]
+    }
+
+    /// Whether it is taken at this time.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_taken(&self, now: u64) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
+/// Key of the accepted silent knocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct NonceKey {
+    /// Its NONCE, as it lies in the knock.
+    nonce: [u64; 2],
+    /// Whose knock.
+    user: UserId,
+    /// Always 0; makes the size a multiple of the alignment.
+    reserved: u32,
+}
+
+impl NonceKey {
+    /// The nonce of a knock of `user`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(user: UserId, nonce: &Nonce) -> Self {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = *nonce;
+        Self {
+            nonce: [
+                u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+                u64::from_ne_bytes(rest),
+            ],
+            user,
+            reserved: 0,
+        }
+    }
+}
+
+/// A genuine silent knock on its way to the daemon, through the ring buffer.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct SilentKnock {
+    /// Where it came from.
+    pub source: Address,
+    /// Who knocks.
+    pub user: UserId,
+    /// On what.
+    pub resource: ResourceId,
+    /// The knock.
+    pub message: [u8; silent::LEN],
+}
+
+impl SilentKnock {
+    /// Reads a record of the ring buffer.
+    #[must_use]
+    pub fn from_bytes(record: &[u8]) -> Option<Self> {
+        let (source, rest) = record.split_first_chunk::<16>()?;
+        let (user, rest) = rest.split_first_chunk()?;
+        let (resource, message) = rest.split_first_chunk()?;
+        Some(Self {
+            source: Address::v6(*source),
+            user: UserId(u32::from_ne_bytes(*user)),
+            resource: ResourceId(u32::from_ne_bytes(*resource)),
+            message: message.try_into().ok()?,
+        })
     }
 }
 
@@ -84,6 +182,10 @@ pub struct Settings {
     pub control_port: u32,
     /// 1 when the error policy answers strangers too, so that the daemon must see what was refused.
     pub answer_strangers: u32,
+    /// 1 when challenge knocks are taken.
+    pub challenge: u32,
+    /// 1 when silent knocks are taken.
+    pub silent: u32,
 }
 
 #[cfg(feature = "user")]
@@ -121,9 +223,12 @@ mod pod {
 // The sum of the fields: were there padding, the type would be larger.
 const _: () = {
     assert!(size_of::<SaltKey>() == 8 + 4 + 4);
+    assert!(size_of::<Tag>() == 16 + 2 * 8 + 2 * 4);
+    assert!(size_of::<NonceKey>() == 16 + 4 + 4);
+    assert!(size_of::<SilentKnock>() == 16 + 2 * 4 + silent::LEN);
     assert!(size_of::<PermitKey>() == 4 + 4);
     assert!(size_of::<PendingKey>() == 16 + 4 * 4);
     assert!(size_of::<Pending>() == 32 + 8);
-    assert!(size_of::<Settings>() == 16 + 32 + 4 + 4);
+    assert!(size_of::<Settings>() == 16 + 32 + 4 * 4);
     assert!(size_of::<Counters>() == 8 + 8 * Reason::ALL.len());
 };

@@ -49,6 +49,12 @@ reasons! {
     Replay => "replay",
     /// A RESPONSE, but no challenge is pending for its source, user and resource.
     NoChallenge => "no-challenge",
+    /// A silent knock's length, but no tag of this time: most probably junk.
+    UnknownTag => "unknown-tag",
+    /// A tag that somebody has sniffed, with a wrong CHECK.
+    Check => "check",
+    /// A genuine silent knock that the daemon did not take in time: its ring buffer was full.
+    Overrun => "overrun",
     /// A genuine user asks for what the user may not open.
     NotPermitted => "not-permitted",
 }

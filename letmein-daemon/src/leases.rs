@@ -62,20 +62,26 @@ impl Leases {
         })
     }
 
-    /// Opens all ports of the resource for `address`, or extends them.
-    pub fn open(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
+    /// Opens all ports of the resource for `address` and this long, or gives them that long again.
+    pub fn open(
+        &mut self,
+        user: &User,
+        resource: &Resource,
+        address: IpAddr,
+        lease: Duration,
+    ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.check_limit(&keys)?;
-        self.firewall.open(&keys, resource.lease)?;
-        let end = Instant::now() + resource.lease;
+        self.firewall.open(&keys, lease)?;
+        let end = Instant::now() + lease;
         self.ends.extend(keys.iter().map(|key| (*key, end)));
         info!(
             "{} opened {} ({}) for {address} until {} ({})",
             user.name,
             resource.name,
             resource.port_list(),
-            until(resource.lease),
-            human(resource.lease),
+            until(lease),
+            human(lease),
         );
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `letmeind`: opens ports for who proves a key, and keeps them closed for everybody else.
 //!
 //! A knock's way: [`xdp`] (the kernel checks it) or [`userspace_gate`] (the same checks without XDP) →
-//! [`control`] (sockets) → [`protocol`] (the messages' meaning) → [`leases`] → [`firewall`].
+//! [`control`] (sockets) and [`protocol`] (the messages' meaning), or [`silent`] → [`leases`] → [`firewall`].
 
 pub mod clock;
 pub mod config;
@@ -12,5 +12,6 @@ pub mod instance;
 pub mod leases;
 pub mod protocol;
 pub mod server;
+pub mod silent;
 pub mod userspace_gate;
 pub mod xdp;

@@ -107,7 +107,7 @@ pub fn finish(
     };
     let outcome = match begun_with {
         Operation::Revoke => leases.close(user, resource, from),
-        _ => leases.open(user, resource, from),
+        _ => leases.open(user, resource, from, resource.lease),
     };
     match outcome {
         Ok(()) => Ok(come_in(response)),

@@ -7,8 +7,9 @@ use crate::{
     firewall::Firewall,
     instance::Instance,
     leases::Leases,
+    silent,
     userspace_gate::UserspaceGate,
-    xdp::{KernelGate, Mode, Object, Plan},
+    xdp::{self, KernelGate, Mode, Object, Plan, SilentPlan},
 };
 use anyhow::Context as _;
 use letmein_common::reason::{Counters, Reason};
@@ -47,7 +48,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let _only = Instance::claim()?;
     let firewall = Firewall::install(&config.firewall_plan())?;
     let leases = Leases::take_over(firewall, &config)?;
-    let udp_sockets = if config.gate.udp {
+    let udp_sockets = if config.udp_socket() {
         bind_udp(&config)?
     } else {
         Vec::new()
@@ -58,6 +59,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Vec::new()
     };
     let gate = Rc::new(gate(&config)?);
+    let knocks = match &*gate {
+        udp::Gate::Kernel(kernel) if config.gate.silent => Some(kernel.borrow_mut().knocks()?),
+        _ => None,
+    };
 
     let state = Rc::new(State {
         config,
@@ -65,6 +70,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
+    if state.config.gate.silent {
+        let remembers = matches!(&*gate, udp::Gate::Kernel(kernel) if kernel.borrow().remembers());
+        let table = silent::begin(&state, &gate, remembers);
+        spawn_local(silent::renew(Rc::clone(&state), Rc::clone(&gate), table));
+    }
+    if let Some(knocks) = knocks {
+        spawn_local(silent::serve(Rc::clone(&state), knocks));
+    }
     for socket in udp_sockets {
         let server = udp::Server::new(socket, Rc::clone(&gate), Rc::clone(&exchanges), Rc::clone(&state));
         spawn_local(server.serve());
@@ -89,6 +102,8 @@ fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
     let mode = match config.gate.xdp {
         XdpMode::Off => {
             info!("xdp = \"off\": knocks are checked in userspace");
+            xdp::forget(&config.gate.pin_directory)
+                .with_context(|| format!("cannot clear {}", config.gate.pin_directory.display()))?;
             return Ok(udp::Gate::Userspace(Rc::new(UserspaceGate::new(config))));
         }
         XdpMode::Auto => Mode::Auto,
@@ -101,6 +116,14 @@ fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
         permits: config.permits(),
         seen_salts: config.gate.seen_salts,
         pending_challenges: config.gate.pending_challenges,
+        silent: config.gate.silent.then(|| SilentPlan {
+            keys: config
+                .users()
+                .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
+                .collect(),
+            pairs: config.permits().len(),
+            pin_directory: Some(config.gate.pin_directory.clone()),
+        }),
     };
     let mut kernel = KernelGate::load(Object::embedded()?, &plan)?;
     if let Some(messages) = kernel.messages(log::logger())? {

@@ -1,20 +1,30 @@
 //! The gate for machines without XDP: the checks of the XDP program on a plain socket's datagrams.
 
-use crate::{clock, config::Config, exchange::Exchanges};
+use crate::{clock, config::Config, exchange::Exchanges, silent::tags::Change};
 use letmein_common::{
     ResourceId, UserId,
     bucket::Limit,
     gate::{self, Tables},
     hmac::{Auth, KeyedStates},
-    maps::{PendingKey, PermitKey, SaltKey},
+    maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
     reason::{Counters, Reason},
     source::{Address, Prefixes},
 };
 use lru::LruCache;
-use std::{cell::RefCell, net::SocketAddr, num::NonZeroUsize};
+use std::{cell::RefCell, collections::HashMap, net::SocketAddr, num::NonZeroUsize};
 
 /// As many networks as the XDP program keeps a bucket for.
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
+/// What becomes of a datagram.
+pub enum Verdict {
+    /// It is for the protocol: what `XDP_PASS` says in the kernel.
+    Pass,
+    /// It ends here.
+    Drop,
+    /// A genuine silent knock: what goes through the ring buffer in the kernel.
+    Silent(SilentKnock),
+}
 
 /// What the XDP program keeps in BPF maps.
 pub struct UserspaceGate {
@@ -23,6 +33,10 @@ pub struct UserspaceGate {
     answer_strangers: bool,
     buckets: RefCell<LruCache<Address, u64>>,
     salts: RefCell<LruCache<SaltKey, ()>>,
+    challenge: bool,
+    silent: bool,
+    tags: RefCell<HashMap<u64, Tag>>,
+    nonces: RefCell<LruCache<NonceKey, ()>>,
     counters: RefCell<Counters>,
 }
 
@@ -38,35 +52,70 @@ impl UserspaceGate {
             answer_strangers: settings.answer_strangers != 0,
             buckets: RefCell::new(LruCache::new(BUCKETS)),
             salts: RefCell::new(LruCache::new(salts)),
+            challenge: settings.challenge != 0,
+            silent: settings.silent != 0,
+            tags: RefCell::default(),
+            nonces: RefCell::new(LruCache::new(salts)),
             counters: RefCell::default(),
         }
     }
 
-    /// Whether the daemon gets to see the datagram: what `XDP_PASS` says in the kernel.
-    pub fn passes(
+    /// Judges a datagram, as the XDP program would.
+    pub fn judge(
         &self,
         config: &Config,
         exchanges: &Exchanges,
         source: SocketAddr,
         datagram: &[u8],
-    ) -> bool {
+    ) -> Verdict {
+        let tags = self.tags.borrow();
         let tables = View {
             gate: self,
+            tags: &tags,
             config,
             exchanges,
             address: source.ip().to_canonical().into(),
             port: source.port(),
         };
-        match gate::check(&tables, datagram) {
-            Ok(()) => {
+        let outcome = if let Ok(silent) = datagram.try_into()
+            && self.silent
+        {
+            gate::check_silent(&tables, silent).map(|(user, resource)| {
+                Verdict::Silent(SilentKnock {
+                    source: tables.address,
+                    user,
+                    resource,
+                    message: *silent,
+                })
+            })
+        } else if self.challenge {
+            gate::check_challenge(&tables, datagram).map(|()| Verdict::Pass)
+        } else {
+            Err(Reason::Length)
+        };
+        match outcome {
+            Ok(verdict) => {
                 self.counters.borrow_mut().genuine += 1;
-                true
+                verdict
             }
             Err(reason) => {
                 self.count(reason);
-                gate::hand_over(&tables, reason, self.answer_strangers)
+                if gate::hand_over(&tables, reason, self.answer_strangers) {
+                    Verdict::Pass
+                } else {
+                    Verdict::Drop
+                }
             }
         }
+    }
+
+    /// Changes the table of tags.
+    pub fn change_tag(&self, change: Change) {
+        let mut tags = self.tags.borrow_mut();
+        match change {
+            Change::Set(tag, entry) => tags.insert(tag, entry),
+            Change::Remove(tag) => tags.remove(&tag),
+        };
     }
 
     /// What was counted so far.
@@ -83,6 +132,7 @@ impl UserspaceGate {
 /// The gate's tables for one sender, with what belongs to others.
 struct View<'a> {
     gate: &'a UserspaceGate,
+    tags: &'a HashMap<u64, Tag>,
     config: &'a Config,
     exchanges: &'a Exchanges,
     address: Address,
@@ -117,5 +167,21 @@ impl Tables for View<'_> {
     fn pending(&self, user: UserId, resource: ResourceId) -> Option<&Auth> {
         let exchange = PendingKey::new(&self.address, self.port, user, resource);
         self.exchanges.token(&exchange, clock::monotonic())
+    }
+
+    fn tag(&self, tag: u64) -> Option<&Tag> {
+        self.tags.get(&tag).filter(|tag| tag.is_taken(clock::monotonic()))
+    }
+
+    fn silent_key(&self, user: UserId) -> Option<&KeyedStates> {
+        Some(&self.config.user(user)?.silent.as_ref()?.mac)
+    }
+
+    fn nonce_seen(&self, key: &NonceKey) -> bool {
+        self.gate.nonces.borrow().contains(key)
+    }
+
+    fn record_nonce(&self, key: &NonceKey) -> bool {
+        self.gate.nonces.borrow_mut().put(*key, ()).is_none()
     }
 }

@@ -12,7 +12,11 @@ use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     programs::XdpContext,
 };
-use letmein_common::{gate, reason::Reason, wire::challenge};
+use letmein_common::{
+    gate,
+    reason::Reason,
+    wire::{challenge, silent},
+};
 
 /// Drops a packet whose headers end nowhere.
 #[inline(always)]
@@ -21,30 +25,48 @@ pub fn refuse_unparsed() -> u32 {
     XDP_DROP
 }
 
-/// Genuine datagrams go on to the daemon's socket; the rest is counted and dropped.
+/// What is genuine goes on to the daemon: a challenge knock to its socket, a silent one through the ring buffer. The
+/// rest is counted and dropped.
 #[inline(always)]
 pub fn judge(ctx: &XdpContext, packet: &Packet, network: &Network, header: &Header) -> u32 {
-    let datagram = match datagram(packet, network, header) {
-        Ok(datagram) => datagram,
-        Err(reason) => {
-            // No error policy answers these: see `gate::hand_over`.
-            refuse(ctx, reason);
-            return XDP_DROP;
-        }
-    };
+    const CHALLENGE: usize = udp::LEN + challenge::LEN;
+    const SILENT: usize = udp::LEN + silent::LEN;
+
     let tables = Maps {
         packet,
         network,
         source_port: header.source_port,
     };
-    match gate::check(&tables, datagram) {
+    let outcome = if network.fragment {
+        Err(Reason::Fragment)
+    } else if header.length == CHALLENGE && setting!(challenge) != 0 {
+        match payload(packet, network, header) {
+            Ok(datagram) => return challenge(ctx, &tables, datagram),
+            Err(reason) => Err(reason),
+        }
+    } else if header.length == SILENT && setting!(silent) != 0 {
+        payload(packet, network, header).and_then(|datagram| silent(&tables, datagram))
+    } else {
+        Err(Reason::Length)
+    };
+    match outcome {
+        Ok(()) => tables::count_genuine(),
+        // No error policy answers these: see `gate::hand_over`.
+        Err(reason) => refuse(ctx, reason),
+    }
+    XDP_DROP
+}
+
+#[inline(always)]
+fn challenge(ctx: &XdpContext, tables: &Maps<'_>, datagram: &[u8; challenge::LEN]) -> u32 {
+    match gate::check_challenge(tables, datagram) {
         Ok(()) => {
             tables::count_genuine();
             XDP_PASS
         }
         Err(reason) => {
             refuse(ctx, reason);
-            if gate::hand_over(&tables, reason, setting!(answer_strangers) != 0) {
+            if gate::hand_over(tables, reason, setting!(answer_strangers) != 0) {
                 XDP_PASS
             } else {
                 XDP_DROP
@@ -53,19 +75,20 @@ pub fn judge(ctx: &XdpContext, packet: &Packet, network: &Network, header: &Head
     }
 }
 
-/// The payload, if it has the shape of a challenge message.
 #[inline(always)]
-fn datagram<'a>(
+fn silent(tables: &Maps<'_>, datagram: &[u8; silent::LEN]) -> Result<(), Reason> {
+    let proved = gate::check_silent(tables, datagram)?;
+    let source = tables.network.source(tables.packet).ok_or(Reason::Truncated)?;
+    tables::deliver(&source, proved, datagram)
+}
+
+/// The payload, if it is as long as the headers say.
+#[inline(always)]
+fn payload<'a, const N: usize>(
     packet: &'a Packet,
     network: &Network,
     header: &Header,
-) -> Result<&'a [u8; challenge::LEN], Reason> {
-    if network.fragment {
-        return Err(Reason::Fragment);
-    }
-    if header.length != udp::LEN + challenge::LEN {
-        return Err(Reason::Length);
-    }
+) -> Result<&'a [u8; N], Reason> {
     if header.length != network.length {
         return Err(Reason::Truncated);
     }

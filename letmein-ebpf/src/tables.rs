@@ -4,7 +4,7 @@ use crate::{packet::Packet, parse::ip::Network};
 use aya_ebpf::{
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use letmein_common::{
     ResourceId, UserId,
@@ -12,10 +12,13 @@ use letmein_common::{
     filter::UserFilter,
     gate::Tables,
     hmac::{Auth, KeyedStates},
-    maps::{Pending, PendingKey, PermitKey, SaltKey, Settings},
+    maps::{NonceKey, Pending, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag},
     reason::{Counters, Reason},
     source::{Address, Prefixes},
-    wire::challenge::{self, NO_TOKEN, View},
+    wire::{
+        challenge::{self, NO_TOKEN, View},
+        silent,
+    },
 };
 
 // Sizes are placeholders where the daemon knows better: it sets them when it loads the program.
@@ -38,6 +41,18 @@ static SALTS: LruHashMap<SaltKey, u8> = LruHashMap::with_max_entries(1, 0);
 /// Challenges that await their RESPONSE: written by the daemon when it sends one.
 #[map]
 static PENDING: LruHashMap<PendingKey, Pending> = LruHashMap::with_max_entries(1, 0);
+/// Tags of silent knocks, of this and the neighbouring epochs: renewed by the daemon.
+#[map]
+static TAGS: HashMap<u64, Tag> = HashMap::with_max_entries(1, 0);
+/// What verifies silent knocks: written by the daemon only.
+#[map]
+static SILENT_KEYS: HashMap<UserId, KeyedStates> = HashMap::with_max_entries(1, 0);
+/// Nonces of the silent knocks that were accepted. The daemon pins it, so that it outlives a restart.
+#[map]
+static NONCES: LruHashMap<NonceKey, u8> = LruHashMap::with_max_entries(1, 0);
+/// Silent knocks for the daemon. A knock is 112 bytes and 8 of header.
+#[map]
+static KNOCKS: RingBuf = RingBuf::with_byte_size(65_536, 0);
 /// One element, for each CPU its own.
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
@@ -49,6 +64,8 @@ pub static SETTINGS: Settings = Settings {
     prefixes: Prefixes::ALL,
     control_port: 0,
     answer_strangers: 0,
+    challenge: 0,
+    silent: 0,
 };
 
 /// Reads one of the [`Settings`]. Volatile: the compiler must not believe the initial value above.
@@ -82,6 +99,51 @@ fn counters<'a>() -> Option<&'a mut Counters> {
     Some(unsafe { &mut *counters })
 }
 
+/// Takes a token from the bucket of the source with this address. A function of its own, as is [`deliver`]: what they
+/// need of the stack is free again when the MAC is verified, which takes nearly all of it.
+#[inline(never)]
+fn spend(high: u64, low: u64) -> bool {
+    let limit = setting!(limit);
+    if limit.interval == 0 {
+        return true;
+    }
+    let network = Address([high, low]).network(&setting!(prefixes));
+    let now = now();
+    let bucket = BUCKETS.get_ptr_mut(network);
+    // SAFETY: an aligned word of a map element. Another CPU may write it at the same time: see
+    // `letmein_common::bucket`.
+    let arrival = bucket.map_or(0, |bucket| unsafe { bucket.read_volatile() });
+    let Some(next) = limit.take(arrival, now) else {
+        return false;
+    };
+    match bucket {
+        // SAFETY: as above.
+        Some(bucket) => unsafe { bucket.write_volatile(next) },
+        // Cannot fail for lack of room: the least recently used bucket makes way. Under memory pressure it
+        // may, and then the packet is checked all the same: AUTH decides, not the bucket.
+        None => drop(BUCKETS.insert(network, next, 0)),
+    }
+    true
+}
+
+/// Hands a silent knock to the daemon.
+#[inline(never)]
+pub fn deliver(
+    source: &Address,
+    (user, resource): (UserId, ResourceId),
+    message: &[u8; silent::LEN],
+) -> Result<(), Reason> {
+    let mut place = KNOCKS.reserve::<SilentKnock>(0).ok_or(Reason::Overrun)?;
+    place.write(SilentKnock {
+        source: *source,
+        user,
+        resource,
+        message: *message,
+    });
+    place.submit(0);
+    Ok(())
+}
+
 /// The tables of the gate, in BPF maps, for the sender of one packet.
 pub struct Maps<'a> {
     pub packet: &'a Packet,
@@ -108,36 +170,12 @@ impl Tables for Maps<'_> {
 
     #[inline(always)]
     fn take_token(&self) -> bool {
-        let limit = setting!(limit);
-        if limit.interval == 0 {
-            return true;
-        }
-        let Some(source) = self.network.source(self.packet) else {
-            return false;
-        };
-        let network = source.network(&setting!(prefixes));
-        let now = now();
-        let bucket = BUCKETS.get_ptr_mut(network);
-        // SAFETY: an aligned word of a map element. Another CPU may write it at the same time: see
-        // `letmein_common::bucket`.
-        let arrival = bucket.map_or(0, |bucket| unsafe { bucket.read_volatile() });
-        let Some(next) = limit.take(arrival, now) else {
-            return false;
-        };
-        match bucket {
-            // SAFETY: as above.
-            Some(bucket) => unsafe { bucket.write_volatile(next) },
-            // Cannot fail for lack of room: the least recently used bucket makes way. Under memory pressure it
-            // may, and then the packet is checked all the same: AUTH decides, not the bucket.
-            None => drop(BUCKETS.insert(network, next, 0)),
-        }
-        true
+        let source = self.network.source(self.packet);
+        source.is_some_and(|source| spend(source.0[0], source.0[1]))
     }
 
     #[inline(always)]
     fn record_salt(&self, key: &SaltKey) -> bool {
-        /// Fails if the key exists: `BPF_NOEXIST` of `linux/bpf.h`.
-        const NOEXIST: u64 = 1;
         SALTS.insert(key, 0, NOEXIST).is_ok()
     }
 
@@ -152,11 +190,42 @@ impl Tables for Maps<'_> {
     }
 
     #[inline(always)]
+    fn tag(&self, tag: u64) -> Option<&Tag> {
+        // SAFETY: the daemon replaces elements as a whole; a knock that reads a half-replaced one does not verify.
+        let tag = unsafe { TAGS.get(tag) }?;
+        tag.is_taken(now()).then_some(tag)
+    }
+
+    #[inline(always)]
+    fn silent_key(&self, user: UserId) -> Option<&KeyedStates> {
+        // SAFETY: as for `key`.
+        unsafe { SILENT_KEYS.get(user) }
+    }
+
+    #[inline(always)]
+    fn nonce_seen(&self, key: &NonceKey) -> bool {
+        NONCES.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn record_nonce(&self, key: &NonceKey) -> bool {
+        NONCES.insert(key, 0, NOEXIST).is_ok()
+    }
+
+    #[inline(always)]
+    fn proves_silently(&self, knock: &silent::View<'_>, key: &KeyedStates) -> bool {
+        authenticate_silent(key, knock.bytes()) != 0
+    }
+
+    #[inline(always)]
     fn proves(&self, message: &View<'_>, key: &KeyedStates, token: Option<&Auth>) -> bool {
         let token = token.map_or(core::ptr::null(), core::ptr::from_ref);
         authenticate(key, message.bytes(), token) != 0
     }
 }
+
+/// For an insertion that fails if the key exists: `BPF_NOEXIST` of `linux/bpf.h`.
+const NOEXIST: u64 = 1;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, as of the last timer tick: buckets and challenges count in milliseconds, and
 /// the exact clock costs ten times as much.
@@ -189,4 +258,16 @@ extern "C" fn authenticate(
         None => message.proves(key, &NO_TOKEN),
     };
     u32::from(proves)
+}
+
+/// [`silent::View::proves`], in the same way.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn authenticate_silent(key: *const KeyedStates, knock: *const [u8; silent::LEN]) -> u32 {
+    // SAFETY: as above.
+    let (key, knock) = unsafe { (key.as_ref(), knock.as_ref()) };
+    let (Some(key), Some(knock)) = (key, knock) else {
+        return 0;
+    };
+    u32::from(silent::View::of(knock).proves(key))
 }

@@ -45,11 +45,14 @@ fn gate(folder: &str) -> KernelGate {
             prefixes: Prefixes::ALL,
             control_port: 5800,
             answer_strangers: 0,
+            challenge: 1,
+            silent: 1,
         },
         users: Vec::new(),
         permits: Vec::new(),
         seen_salts: 1,
         pending_challenges: 1,
+        silent: None,
     };
     KernelGate::load(Object::new(&object), &plan).unwrap()
 }

@@ -181,8 +181,8 @@ impl<'a> View<'a> {
         self.array(8)
     }
 
-    /// Whether CHECK is right.
-    #[inline(always)]
+    /// Whether CHECK is right. A function of its own also in BPF, whose caller has no stack to spare.
+    #[inline(never)]
     #[must_use]
     pub fn checks(&self, key: &SipKey) -> bool {
         key.hash(self.array::<CHECKED_LEN>(0)) == u64::from_le_bytes(*self.array(CHECKED_LEN))

@@ -22,8 +22,14 @@ pub use port::{Port, PortError};
 pub use raw::{ErrorPolicy, XdpMode};
 
 use crate::firewall::Mode;
-use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes};
-use std::{collections::HashMap, fmt, net::IpAddr, path::Path, time::Duration};
+use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/letmein/letmeind.toml";
@@ -46,9 +52,9 @@ pub struct Gate {
     pub interfaces: Vec<String>,
     /// The control port, the same for UDP and TCP.
     pub port: u16,
-    /// Whether knocks are taken over UDP.
+    /// Whether challenge knocks are taken over UDP.
     pub udp: bool,
-    /// Whether knocks are taken over TCP.
+    /// Whether challenge knocks are taken over TCP.
     pub tcp: bool,
     /// The local addresses to listen on, none of them twice or covered by another.
     pub addresses: Vec<IpAddr>,
@@ -64,8 +70,14 @@ pub struct Gate {
     pub max_connections_per_source: u32,
     /// How many pending challenges are remembered.
     pub pending_challenges: u32,
-    /// How many salts are remembered.
+    /// How many salts are remembered, and as many nonces of silent knocks.
     pub seen_salts: u32,
+    /// Whether silent knocks are taken.
+    pub silent: bool,
+    /// The number that tells this gate from others that hold the same keys.
+    pub number: u32,
+    /// Where the nonces of accepted silent knocks are pinned, in a BPF file system.
+    pub pin_directory: PathBuf,
     /// What a source network may send.
     pub limit: Limit,
     /// What a source network is.
@@ -87,6 +99,10 @@ pub struct User {
     pub name: String,
     /// The key, ready to verify with.
     pub key: KeyedStates,
+    /// The keys of silent knocks, if these are taken.
+    pub silent: Option<Box<silent::Keys>>,
+    /// Whether a silent knock may open for another address than its source.
+    pub other_addresses: bool,
     /// Sorted.
     permits: Vec<ResourceId>,
 }

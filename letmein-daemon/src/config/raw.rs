@@ -58,6 +58,10 @@ pub(super) struct Gate {
     pub source_prefix_ipv6: Given<i64>,
     pub pending_challenges: Given<i64>,
     pub seen_salts: Given<i64>,
+    pub challenge: Given<bool>,
+    pub silent: Option<bool>,
+    pub gate_number: Given<i64>,
+    pub pin_directory: Given<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -99,6 +103,7 @@ pub(super) struct User {
     pub key: Given<KeyText>,
     pub key_file: Given<PathBuf>,
     pub resources: Given<Vec<Spanned<String>>>,
+    pub other_addresses: Option<bool>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What the firewall, the XDP program and the log need of a configuration.
 
-use super::{Config, ErrorPolicy};
+use super::{Config, ErrorPolicy, XdpMode};
 use crate::firewall::{self, FirewallPlan, Protocol};
 use letmein_common::maps::{PermitKey, Settings};
 
@@ -28,7 +28,7 @@ impl Config {
     /// What the firewall has to look like.
     #[must_use]
     pub fn firewall_plan(&self) -> FirewallPlan {
-        let transports = [(self.gate.udp, Protocol::Udp), (self.gate.tcp, Protocol::Tcp)];
+        let transports = [(self.udp_socket(), Protocol::Udp), (self.gate.tcp, Protocol::Tcp)];
         FirewallPlan {
             mode: self.firewall.mode.clone(),
             protected: self.protected_ports(),
@@ -51,13 +51,21 @@ impl Config {
         Settings {
             limit: self.gate.limit,
             prefixes: self.gate.prefixes,
-            control_port: if self.gate.udp {
+            control_port: if self.gate.udp || self.gate.silent {
                 u32::from(self.gate.port)
             } else {
                 0
             },
             answer_strangers: u32::from(self.gate.error_policy == ErrorPolicy::Always),
+            challenge: u32::from(self.gate.udp),
+            silent: u32::from(self.gate.silent),
         }
+    }
+
+    /// Whether there is a UDP socket: silent knocks need none, if the XDP program takes them from the wire.
+    #[must_use]
+    pub fn udp_socket(&self) -> bool {
+        self.gate.udp || (self.gate.silent && self.gate.xdp == XdpMode::Off)
     }
 
     /// What is allowed, but hardly meant.

@@ -8,7 +8,8 @@ use crate::{
     exchange::Exchanges,
     protocol::{self, Refused, Stage},
     server::State,
-    userspace_gate::UserspaceGate,
+    silent,
+    userspace_gate::{UserspaceGate, Verdict},
     xdp::KernelGate,
 };
 use letmein_common::{
@@ -35,7 +36,7 @@ use std::{
 use tokio::{io::Interest, net::UdpSocket, time::sleep};
 use tracing::{error, warn};
 
-/// Longer than any message, so that a longer datagram is seen to be one.
+/// Longer than any knock, so that a longer datagram is seen to be one.
 const BUFFER: usize = 2 * LEN;
 /// How long to wait after an error that is not the sender's doing.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -124,10 +125,15 @@ impl Server {
     }
 
     fn answer(&self, peer: SocketAddr, datagram: &[u8]) -> Option<[u8; LEN]> {
-        if let Gate::Userspace(gate) = &*self.gate
-            && !gate.passes(&self.state.config, &self.exchanges.borrow(), peer, datagram)
-        {
-            return None;
+        if let Gate::Userspace(gate) = &*self.gate {
+            match gate.judge(&self.state.config, &self.exchanges.borrow(), peer, datagram) {
+                Verdict::Pass => {}
+                Verdict::Drop => return None,
+                Verdict::Silent(knock) => {
+                    silent::knock::act(&self.state, &knock);
+                    return None;
+                }
+            }
         }
         let outcome = match Message::parse(datagram) {
             Ok(message) => match message.operation {

@@ -45,6 +45,21 @@ pub enum XdpError {
     /// The messages of a build for debugging cannot be read.
     #[error("the messages of the XDP program cannot be read: {0}")]
     Log(#[source] aya_log::Error),
+    /// The ring buffer cannot be waited for.
+    #[error("cannot wait for silent knocks")]
+    Ring(#[source] std::io::Error),
+    /// The pinned map cannot be used.
+    #[error(
+        "cannot pin the nonces of silent knocks in {}; is a BPF file system mounted there (`mount -t bpf bpf \
+         /sys/fs/bpf`), and is pin-directory in section [gate] a folder in it?",
+        folder.display()
+    )]
+    Pin {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
     /// No such interface.
     #[error("there is no network interface {interface:?}; `ip link` lists them, gate.interfaces names them")]
     NoInterface {

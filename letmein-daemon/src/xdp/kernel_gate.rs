@@ -3,9 +3,11 @@
 use super::{
     attach::{self, Attached, Mode},
     error::XdpError,
+    knocks::Knocks,
     object::Object,
     packet_log::PacketLog,
 };
+use crate::silent::tags::Change;
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
@@ -20,10 +22,21 @@ use letmein_common::{
     reason::Counters,
 };
 use log::Log;
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
+/// The name of the pinned map. The number changes with the type of its elements.
+const NONCES_PIN: &str = "nonces-1";
 
 /// What the program is loaded with.
 pub struct Plan<'a> {
@@ -37,11 +50,25 @@ pub struct Plan<'a> {
     pub seen_salts: u32,
     /// How many challenges may be pending.
     pub pending_challenges: u32,
+    /// What silent knocks take, if they are taken.
+    pub silent: Option<SilentPlan<'a>>,
+}
+
+/// What silent knocks take besides.
+pub struct SilentPlan<'a> {
+    /// Every user's key of the MAC.
+    pub keys: Vec<(UserId, &'a KeyedStates)>,
+    /// Pairs of user and resource.
+    pub pairs: usize,
+    /// Where the nonces of accepted knocks are pinned; `None` keeps them as long as the program.
+    pub pin_directory: Option<PathBuf>,
 }
 
 /// The loaded program. Dropping it detaches and unloads it.
 pub struct KernelGate {
     ebpf: Ebpf,
+    tags: HashMap<MapData, u64, [u64; 5]>,
+    remembers: bool,
     pending: HashMap<MapData, PendingKey, Pending>,
     counters: PerCpuArray<MapData, Counters>,
 }
@@ -49,22 +76,49 @@ pub struct KernelGate {
 impl KernelGate {
     /// Loads `object` and fills its maps. No packet passes through it before [`KernelGate::attach`].
     pub fn load(object: Object<'_>, plan: &Plan<'_>) -> Result<Self, XdpError> {
-        let mut ebpf = EbpfLoader::new()
+        let silent = plan.silent.as_ref();
+        let pin = silent.and_then(|silent| silent.pin_directory.as_deref());
+        let remembers = pin.map(prepare_pin).transpose()?.unwrap_or(false);
+        let mut loader = EbpfLoader::new();
+        if let Some(folder) = pin {
+            loader.map_pin_path("NONCES", folder.join(NONCES_PIN));
+        }
+        let mut ebpf = loader
             .override_global("SETTINGS", &plan.settings, true)
             .map_max_entries("USERS", size(plan.users.len()))
             .map_max_entries("PERMITS", size(plan.permits.len()))
             .map_max_entries("SALTS", plan.seen_salts.max(1))
+            .map_max_entries("SILENT_KEYS", size(silent.map_or(0, |silent| silent.keys.len())))
+            // The epochs that the table holds, and one whose tags are being replaced.
+            .map_max_entries(
+                "TAGS",
+                size(silent.map_or(0, |silent| silent.pairs.saturating_mul(5))),
+            )
+            .map_max_entries(
+                "NONCES",
+                if silent.is_some() {
+                    plan.seen_salts.max(1)
+                } else {
+                    1
+                },
+            )
             .map_max_entries("PENDING", plan.pending_challenges.max(1))
             .load(object.bytes())
             .map_err(load_error)?;
         // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
         program_mut(&mut ebpf)?.load().map_err(verifier_error)?;
         fill_users(&mut ebpf, plan)?;
+        if let Some(silent) = silent {
+            fill_keys(take(&mut ebpf, "SILENT_KEYS")?, "SILENT_KEYS", &silent.keys)?;
+        }
         fill_permits(&mut ebpf, plan)?;
         let pending = take(&mut ebpf, "PENDING")?;
         let counters = take(&mut ebpf, "COUNTERS")?;
+        let tags = take(&mut ebpf, "TAGS")?;
         Ok(Self {
             ebpf,
+            tags,
+            remembers,
             pending,
             counters,
         })
@@ -83,6 +137,30 @@ impl KernelGate {
                 map: "PENDING",
                 source,
             })
+    }
+
+    /// Whether the nonces that an earlier run has accepted are still known.
+    #[must_use]
+    pub const fn remembers(&self) -> bool {
+        self.remembers
+    }
+
+    /// Changes the table of tags.
+    pub fn change_tag(&mut self, change: &Change) -> Result<(), XdpError> {
+        let changed = match change {
+            Change::Set(tag, entry) => self.tags.insert(tag, entry.words(), 0),
+            Change::Remove(tag) => match self.tags.remove(tag) {
+                // Two tags may be the same by chance, and then they were one entry.
+                Err(MapError::KeyNotFound) => Ok(()),
+                removed => removed,
+            },
+        };
+        changed.map_err(|source| XdpError::Map { map: "TAGS", source })
+    }
+
+    /// The silent knocks, once. Needs a runtime.
+    pub fn knocks(&mut self) -> Result<Knocks, XdpError> {
+        Knocks::new(take(&mut self.ebpf, "KNOCKS")?).map_err(XdpError::Ring)
     }
 
     /// What the program has counted since it was loaded, over all CPUs.
@@ -121,19 +199,53 @@ fn size(entries: usize) -> u32 {
 }
 
 fn fill_users(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
-    let mut users: HashMap<_, UserId, [u64; 2 * LANES]> = take(ebpf, "USERS")?;
+    fill_keys(take(ebpf, "USERS")?, "USERS", &plan.users)?;
     let mut filter = UserFilter::EMPTY;
-    for (user, states) in &plan.users {
+    for (user, _) in &plan.users {
         filter.insert(*user);
-        users
-            .insert(user, *states.lanes(), 0)
-            .map_err(|source| XdpError::Map { map: "USERS", source })?;
     }
     let mut filters: Array<_, UserFilter> = take(ebpf, "USER_FILTER")?;
     filters.set(0, filter, 0).map_err(|source| XdpError::Map {
         map: "USER_FILTER",
         source,
     })
+}
+
+fn fill_keys(
+    mut keys: HashMap<MapData, UserId, [u64; 2 * LANES]>,
+    map: &'static str,
+    users: &[(UserId, &KeyedStates)],
+) -> Result<(), XdpError> {
+    for (user, states) in users {
+        keys.insert(user, *states.lanes(), 0)
+            .map_err(|source| XdpError::Map { map, source })?;
+    }
+    Ok(())
+}
+
+/// Makes the folder of the pinned map. Returns whether the map of an earlier run is there.
+fn prepare_pin(folder: &Path) -> Result<bool, XdpError> {
+    let failed = |source: io::Error| XdpError::Pin {
+        folder: folder.to_owned(),
+        source,
+    };
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    let file_system = statfs(folder).map_err(|errno| failed(errno.into()))?;
+    if file_system.filesystem_type() != BPF_FS_MAGIC {
+        return Err(failed(io::Error::other("it is in no BPF file system")));
+    }
+    Ok(folder.join(NONCES_PIN).exists())
+}
+
+/// Removes what an earlier run has pinned: what is accepted from now on will not be recorded there.
+pub fn forget(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(NONCES_PIN)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
@@ -155,7 +267,7 @@ fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, map: &'static str) -
 
 fn load_error(error: EbpfError) -> XdpError {
     if let EbpfError::MapError(MapError::CreateError { io_error, .. }) = &error
-        && io_error.kind() == std::io::ErrorKind::PermissionDenied
+        && io_error.kind() == io::ErrorKind::PermissionDenied
     {
         return XdpError::Permission;
     }
@@ -169,7 +281,7 @@ fn verifier_error(error: ProgramError) -> XdpError {
         io_error,
         verifier_log,
     } = &error
-        && io_error.kind() == std::io::ErrorKind::PermissionDenied
+        && io_error.kind() == io::ErrorKind::PermissionDenied
         && (io_error.raw_os_error() == Some(Errno::EPERM as i32)
             || verifier_log.to_string().contains("!root"))
     {

@@ -3,11 +3,13 @@
 mod attach;
 mod error;
 mod kernel_gate;
+mod knocks;
 mod object;
 mod packet_log;
 
 pub use attach::{Attached, Mode};
 pub use error::XdpError;
-pub use kernel_gate::{KernelGate, Plan};
+pub use kernel_gate::{KernelGate, Plan, SilentPlan, forget};
+pub use knocks::Knocks;
 pub use object::Object;
 pub use packet_log::PacketLog;

@@ -88,6 +88,8 @@ impl Cases {
                 prefixes: Prefixes::new(32, 56),
                 control_port: DEFAULT_CONTROL_PORT.into(),
                 answer_strangers: 0,
+                challenge: 1,
+                silent: 1,
             },
             users: vec![(USER, &self.key)],
             permits: vec![PermitKey {
@@ -96,6 +98,7 @@ impl Cases {
             }],
             seen_salts: 65_536,
             pending_challenges: 4096,
+            silent: None,
         }
     }
 

@@ -51,6 +51,8 @@ fn load(object: &[u8]) -> Result<(), String> {
         prefixes: Prefixes::ALL,
         control_port: u32::from(letmein_common::DEFAULT_CONTROL_PORT),
         answer_strangers: 1,
+        challenge: 1,
+        silent: 1,
     };
     let mut ebpf = EbpfLoader::new()
         .override_global("SETTINGS", &settings, true)

@@ -11,6 +11,7 @@ use letmein_common::{DEFAULT_CONTROL_PORT, bucket::Limit, source::Prefixes};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::{Range, RangeInclusive},
+    path::PathBuf,
     time::Duration,
 };
 use toml::Spanned;
@@ -21,6 +22,8 @@ const CONTROL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=D
 const MOST_PENDING: i64 = 1 << 20;
 /// At about 60 bytes each, 250 MB.
 const MOST_SALTS: i64 = 1 << 22;
+/// Where systemd mounts the BPF file system, and a folder of ours in it.
+const PIN_DIRECTORY: &str = "/sys/fs/bpf/letmein";
 /// Beyond any network card's packet rate for one source, and well within the nanoseconds of [`Limit`].
 const HIGHEST_RATE: i64 = 1_000_000;
 
@@ -28,7 +31,8 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Gate>, interfaces
     let section = given.as_ref().map_or(0..0, Spanned::span);
     let gate = given.map(Spanned::into_inner).unwrap_or_default();
     let xdp = gate.xdp.unwrap_or(XdpMode::Auto);
-    let transports = transports(report, gate.transports.as_ref());
+    let silent = gate.silent.unwrap_or(false);
+    let transports = challenge_transports(report, &gate, silent);
     let rate = number(report, "gate.rate", &gate.rate, 0..=HIGHEST_RATE, 20_u32);
     let least_burst = i64::from(rate > 0);
     Gate {
@@ -74,6 +78,15 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Gate>, interfaces
             1..=MOST_SALTS,
             65_536,
         ),
+        silent,
+        number: number(
+            report,
+            "gate.gate-number",
+            &gate.gate_number,
+            0..=u32::MAX.into(),
+            0,
+        ),
+        pin_directory: pin_directory(report, gate.pin_directory.as_ref()),
         limit: Limit::new(
             rate,
             number(report, "gate.burst", &gate.burst, least_burst..=HIGHEST_RATE, 40),
@@ -127,6 +140,41 @@ fn interfaces(
     } else {
         instead.to_vec()
     }
+}
+
+/// What challenge knocks are taken over: nothing, if they are not taken.
+fn challenge_transports(report: &mut Report<'_>, gate: &raw::Gate, silent: bool) -> Vec<Transport> {
+    let Some(off) = gate.challenge.as_ref().filter(|on| !*on.get_ref()) else {
+        return transports(report, gate.transports.as_ref());
+    };
+    if !silent {
+        report.add(
+            &off.span(),
+            "gate.challenge = false leaves no way to knock; add silent = true",
+        );
+    }
+    if let Some(transports) = &gate.transports {
+        report.add(
+            &transports.span(),
+            "gate.transports is for challenge knocks, which gate.challenge = false switches off; remove one of them",
+        );
+    }
+    Vec::new()
+}
+
+fn pin_directory(report: &mut Report<'_>, given: Option<&Spanned<PathBuf>>) -> PathBuf {
+    let Some(path) = given else {
+        return PathBuf::from(PIN_DIRECTORY);
+    };
+    if !path.get_ref().is_absolute() {
+        report.add(
+            &path.span(),
+            format!(
+                "gate.pin-directory is an absolute path in a BPF file system, such as \"{PIN_DIRECTORY}\""
+            ),
+        );
+    }
+    path.get_ref().clone()
 }
 
 fn transports(report: &mut Report<'_>, given: Option<&Spanned<Vec<Spanned<Transport>>>>) -> Vec<Transport> {

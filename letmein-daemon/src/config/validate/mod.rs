@@ -68,7 +68,7 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let gate = gate::check(&mut report, file.gate, source.interfaces);
     let (firewall, leases) = firewall::check(&mut report, file.firewall);
     let (resources, ids) = resources::check(&mut report, &file.resources, &gate, &leases);
-    let users = users::check(&mut report, &file.users, &ids, source);
+    let users = users::check(&mut report, &file.users, &ids, source, gate.silent);
     report.finish(Config {
         gate,
         firewall,

@@ -5,7 +5,7 @@ use super::{
     resources::{Ids, Owners, id},
 };
 use crate::config::{User, error::Report, key, names, raw};
-use letmein_common::{ResourceId, UserId, hmac::KeyedStates};
+use letmein_common::{ResourceId, UserId, hmac::KeyedStates, wire::silent};
 use std::{collections::HashMap, ops::Range, path::Path};
 use toml::Spanned;
 
@@ -17,6 +17,7 @@ pub(super) fn check(
     given: &raw::Named<raw::User>,
     ids: &Ids,
     source: &Source<'_>,
+    silent: bool,
 ) -> HashMap<UserId, User> {
     let mut users = HashMap::new();
     let mut owners = Owners::default();
@@ -34,7 +35,9 @@ pub(super) fn check(
                 UserId(id),
                 User {
                     name: name.to_owned(),
+                    silent: silent.then(|| Box::new(silent::Keys::derive(&key))),
                     key,
+                    other_addresses: user.other_addresses.unwrap_or(false),
                     permits,
                 },
             );

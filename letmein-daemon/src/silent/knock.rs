@@ -1,0 +1,94 @@
+//! What a silent knock does that has proved a key.
+
+use crate::{config::User, server::State};
+use letmein_common::{
+    maps::SilentKnock,
+    wire::{
+        challenge::Operation,
+        silent::{Keys, Request, View, epoch},
+    },
+};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tracing::{error, warn};
+
+/// Verifies the knock once more, and opens or closes what it asks for. Nobody is answered.
+pub fn act(state: &State, knock: &SilentKnock) {
+    let source = IpAddr::from(knock.source);
+    let Some(user) = state.config.user(knock.user) else {
+        return;
+    };
+    let verified = user.silent.as_ref().and_then(|keys| verify(state, keys, knock));
+    let resource = state
+        .config
+        .resource(knock.resource)
+        .filter(|_| user.permits(knock.resource));
+    let (Some(request), Some(resource)) = (verified, resource) else {
+        // The XDP program has verified all of it, so this is no attack but something gone wrong.
+        error!(
+            "a silent knock of {} from {source} does not verify; was the clock just set?",
+            user.name
+        );
+        return;
+    };
+    let address = match address(user, &request, source) {
+        Ok(address) => address,
+        Err(wanted) => {
+            warn!(
+                "{} knocked from {source} for {wanted}, but may not open for other addresses \
+                 (other-addresses in section [users.{}])",
+                user.name, user.name
+            );
+            return;
+        }
+    };
+    let mut leases = state.leases.borrow_mut();
+    let outcome = if request.operation == Operation::Revoke {
+        leases.close(user, resource, address)
+    } else {
+        let wanted = Duration::from_secs(request.lease_seconds.into());
+        let lease = if wanted.is_zero() {
+            resource.lease
+        } else {
+            wanted.min(resource.lease)
+        };
+        leases.open(user, resource, address, lease)
+    };
+    if let Err(error) = outcome {
+        error!(
+            "{} proved a knock on {} from {source}, but: {:#}",
+            user.name,
+            resource.name,
+            anyhow::Error::from(error)
+        );
+    }
+}
+
+/// As the XDP program did, from the tag on: what it asks for, if all of it is right.
+fn verify(state: &State, keys: &Keys, knock: &SilentKnock) -> Option<Request> {
+    let view = View::of(&knock.message);
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let current = epoch(wall.as_secs());
+    // One more on either side: an epoch may have ended since.
+    let of_this_time = (current.saturating_sub(2)..=current + 2)
+        .any(|epoch| keys.tag(epoch, state.config.gate.number, knock.user, knock.resource) == view.tag());
+    if of_this_time && view.checks(&keys.check) && view.proves(&keys.mac) {
+        keys.open(&view).ok()
+    } else {
+        None
+    }
+}
+
+/// The address to open for; `Err` is one that this user may not open for.
+fn address(user: &User, request: &Request, source: IpAddr) -> Result<IpAddr, IpAddr> {
+    let Some(wanted) = request.address.map(IpAddr::from) else {
+        return Ok(source);
+    };
+    if wanted == source || user.other_addresses {
+        Ok(wanted)
+    } else {
+        Err(wanted)
+    }
+}
