@@ -60,7 +60,7 @@ pub(super) struct Gate {
     pub seen_salts: Given<i64>,
     pub challenge: Given<bool>,
     pub silent: Option<bool>,
-    pub gate_number: Given<i64>,
+    pub number: Given<i64>,
     pub pin_directory: Given<PathBuf>,
 }
 

@@ -79,13 +79,7 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Gate>, interfaces
             65_536,
         ),
         silent,
-        number: number(
-            report,
-            "gate.gate-number",
-            &gate.gate_number,
-            0..=u32::MAX.into(),
-            0,
-        ),
+        number: number(report, "gate.number", &gate.number, 0..=u32::MAX.into(), 0),
         pin_directory: pin_directory(report, gate.pin_directory.as_ref()),
         limit: Limit::new(
             rate,
