@@ -1,4 +1,5 @@
-//! The silent knock: one datagram that nobody answers. Nothing in it repeats, or means anything to who lacks the key.
+//! The silent knock: one datagram that nobody answers. Nothing in it means anything to who lacks the key, and nothing
+//! repeats but TAG, within one epoch.
 //!
 //! | offset | size | field |                                                                                        |
 //! |--------|------|-------|----------------------------------------------------------------------------------------|
