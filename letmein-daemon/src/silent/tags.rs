@@ -19,6 +19,8 @@ use tracing::{info, warn};
 const NANOS: i128 = 1_000_000_000;
 /// How long an epoch lasts, in nanoseconds.
 const EPOCH: i128 = EPOCH_SECONDS as i128 * NANOS;
+/// Epochs in the table: the one before, this one, the next, and the one that becomes valid with that.
+pub const EPOCHS: usize = 4;
 /// How far the clocks may drift apart before it is called a step.
 const STEP: i128 = NANOS / 2;
 
@@ -217,7 +219,7 @@ mod tests {
                     Change::Set(tag, entry) => drop(self.taken.insert(tag, entry)),
                     Change::Remove(tag) => drop(self.taken.remove(&tag)),
                 }
-                assert!(self.taken.len() <= 4 * 3, "more than the map has room for");
+                assert!(self.taken.len() <= EPOCHS * 3, "more than the map has room for");
             }
         }
 

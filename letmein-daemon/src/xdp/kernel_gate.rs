@@ -6,8 +6,9 @@ use super::{
     knocks::Knocks,
     object::Object,
     packet_log::PacketLog,
+    pin,
 };
-use crate::silent::tags::Change;
+use crate::silent::tags::{Change, EPOCHS};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
@@ -22,21 +23,11 @@ use letmein_common::{
     reason::Counters,
 };
 use log::Log;
-use nix::{
-    errno::Errno,
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
-use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-};
+use nix::errno::Errno;
+use std::{io, path::PathBuf};
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
-/// The name of the pinned map. The number changes with the type of its elements.
-const NONCES_PIN: &str = "nonces-1";
 
 /// What the program is loaded with.
 pub struct Plan<'a> {
@@ -77,11 +68,13 @@ impl KernelGate {
     /// Loads `object` and fills its maps. No packet passes through it before [`KernelGate::attach`].
     pub fn load(object: Object<'_>, plan: &Plan<'_>) -> Result<Self, XdpError> {
         let silent = plan.silent.as_ref();
-        let pin = silent.and_then(|silent| silent.pin_directory.as_deref());
-        let remembers = pin.map(prepare_pin).transpose()?.unwrap_or(false);
+        let nonces = if silent.is_some() { plan.seen_salts.max(1) } else { 1 };
         let mut loader = EbpfLoader::new();
-        if let Some(folder) = pin {
-            loader.map_pin_path("NONCES", folder.join(NONCES_PIN));
+        let mut remembers = false;
+        if let Some(folder) = silent.and_then(|silent| silent.pin_directory.as_deref()) {
+            let pinned = pin::prepare(folder, nonces)?;
+            loader.map_pin_path("NONCES", pinned.path);
+            remembers = pinned.exists;
         }
         let mut ebpf = loader
             .override_global("SETTINGS", &plan.settings, true)
@@ -89,19 +82,11 @@ impl KernelGate {
             .map_max_entries("PERMITS", size(plan.permits.len()))
             .map_max_entries("SALTS", plan.seen_salts.max(1))
             .map_max_entries("SILENT_KEYS", size(silent.map_or(0, |silent| silent.keys.len())))
-            // The epochs that the table holds, and one whose tags are being replaced.
             .map_max_entries(
                 "TAGS",
-                size(silent.map_or(0, |silent| silent.pairs.saturating_mul(5))),
+                size(silent.map_or(0, |silent| silent.pairs.saturating_mul(EPOCHS))),
             )
-            .map_max_entries(
-                "NONCES",
-                if silent.is_some() {
-                    plan.seen_salts.max(1)
-                } else {
-                    1
-                },
-            )
+            .map_max_entries("NONCES", nonces)
             .map_max_entries("PENDING", plan.pending_challenges.max(1))
             .load(object.bytes())
             .map_err(load_error)?;
@@ -221,31 +206,6 @@ fn fill_keys(
             .map_err(|source| XdpError::Map { map, source })?;
     }
     Ok(())
-}
-
-/// Makes the folder of the pinned map. Returns whether the map of an earlier run is there.
-fn prepare_pin(folder: &Path) -> Result<bool, XdpError> {
-    let failed = |source: io::Error| XdpError::Pin {
-        folder: folder.to_owned(),
-        source,
-    };
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
-    }
-    let file_system = statfs(folder).map_err(|errno| failed(errno.into()))?;
-    if file_system.filesystem_type() != BPF_FS_MAGIC {
-        return Err(failed(io::Error::other("it is in no BPF file system")));
-    }
-    Ok(folder.join(NONCES_PIN).exists())
-}
-
-/// Removes what an earlier run has pinned: what is accepted from now on will not be recorded there.
-pub fn forget(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(NONCES_PIN)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
