@@ -41,9 +41,11 @@ pub async fn renew(state: Rc<State>, gate: Rc<Gate>, mut table: TagTable) {
 
 /// Serves what comes through the ring buffer, for good.
 pub async fn serve(state: Rc<State>, mut knocks: Knocks) {
-    while let Err(error) = knocks.ready(|knock| knock::act(&state, knock)).await {
-        error!("cannot wait for silent knocks: {error}");
-        sleep(GLANCE).await;
+    loop {
+        if let Err(error) = knocks.ready(|knock| knock::act(&state, knock)).await {
+            error!("cannot wait for silent knocks: {error}");
+            sleep(GLANCE).await;
+        }
     }
 }
 
