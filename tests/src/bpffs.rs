@@ -16,7 +16,10 @@ impl BpfFs {
             .arg(folder.path())
             .status()
             .context("cannot start mount")?;
-        ensure!(mounted.success(), "cannot mount a BPF file system: run the tests as root");
+        ensure!(
+            mounted.success(),
+            "cannot mount a BPF file system: run the tests as root"
+        );
         Ok(Self(folder))
     }
 

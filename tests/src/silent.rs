@@ -75,7 +75,11 @@ impl Draft {
 /// Sends datagrams from `host`, and returns how many bytes came back within a moment after the last.
 pub fn send(host: &Host, to: SocketAddr, datagrams: &[&[u8]]) -> anyhow::Result<usize> {
     host.enter(|| {
-        let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
+        let any: SocketAddr = if to.is_ipv4() {
+            ([0, 0, 0, 0], 0).into()
+        } else {
+            ([0; 16], 0).into()
+        };
         let socket = UdpSocket::bind(any)?;
         socket.connect(to)?;
         for datagram in datagrams {
@@ -94,7 +98,7 @@ pub fn send(host: &Host, to: SocketAddr, datagrams: &[&[u8]]) -> anyhow::Result<
 
 /// Waits until no epoch ends within this many seconds, so that what comes next is all in one.
 pub fn settle(seconds: u64) {
-    let left = Duration::from_secs(EPOCH_SECONDS) - into_epoch();
+    let left = left_of_epoch();
     if left < Duration::from_secs(seconds) {
         sleep(left);
     }
@@ -102,11 +106,13 @@ pub fn settle(seconds: u64) {
 
 /// Waits until the next epoch has begun.
 pub fn next_epoch() {
-    sleep(Duration::from_secs(EPOCH_SECONDS) - into_epoch());
+    sleep(left_of_epoch());
 }
 
-fn into_epoch() -> Duration {
-    Duration::from_nanos((now().as_nanos() % (u128::from(EPOCH_SECONDS) * 1_000_000_000)) as u64)
+fn left_of_epoch() -> Duration {
+    let now = now();
+    let end = Duration::from_secs((epoch(now.as_secs()) + 1) * EPOCH_SECONDS);
+    end.saturating_sub(now)
 }
 
 fn now() -> Duration {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether packets from here keep this source address wherever they go, as far as the address itself tells: by the
-/// IANA registries of special-purpose addresses (RFC 6890), and because nothing but 2000::/3 is given out to anybody in
+/// IANA registries of special-purpose addresses (RFC 6890), and because nothing but `2000::/3` is given out to anybody in
 /// IPv6.
 pub fn is_global(address: IpAddr) -> bool {
     match address.to_canonical() {
@@ -32,7 +32,7 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
 fn is_global_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         // Protocol assignments (RFC 2928, Teredo among them), documentation (RFC 3849 and 9637).
-        [0x2001, 0..0x200, ..] | [0x2001, 0xDB8, ..] | [0x3FFF, 0..0x1000, ..] => false,
+        [0x2001, 0..0x200 | 0xDB8, ..] | [0x3FFF, 0..0x1000, ..] => false,
         [first, ..] => (0x2000..0x4000).contains(&first),
     }
 }

@@ -97,7 +97,10 @@ impl TagTable {
         let offset = self.offset.unwrap_or_default();
         let current = epoch(now.wall.as_secs());
         let wanted: Vec<_> = (current.saturating_sub(1)..=current + 2)
-            .filter(|epoch| self.not_before.is_none_or(|earliest| begin(*epoch) - offset >= earliest))
+            .filter(|epoch| {
+                self.not_before
+                    .is_none_or(|earliest| begin(*epoch) - offset >= earliest)
+            })
             .collect();
         let over: Vec<_> = self
             .tags
@@ -243,7 +246,10 @@ mod tests {
                 };
                 let permitted = [of(1, 1), of(1, 2), of(2, 2)];
                 assert!(!of(2, 1), "bob may not open ssh");
-                assert!(permitted.iter().all(|one| *one == permitted[0]), "{off}: {permitted:?}");
+                assert!(
+                    permitted.iter().all(|one| *one == permitted[0]),
+                    "{off}: {permitted:?}"
+                );
                 permitted[0]
             };
             (-4..=4).filter(is_taken).collect()

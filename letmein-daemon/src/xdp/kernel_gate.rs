@@ -68,7 +68,11 @@ impl KernelGate {
     /// Loads `object` and fills its maps. No packet passes through it before [`KernelGate::attach`].
     pub fn load(object: Object<'_>, plan: &Plan<'_>) -> Result<Self, XdpError> {
         let silent = plan.silent.as_ref();
-        let nonces = if silent.is_some() { plan.seen_salts.max(1) } else { 1 };
+        let nonces = if silent.is_some() {
+            plan.seen_salts.max(1)
+        } else {
+            1
+        };
         let mut loader = EbpfLoader::new();
         let mut remembers = false;
         if let Some(folder) = silent.and_then(|silent| silent.pin_directory.as_deref()) {

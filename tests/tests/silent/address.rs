@@ -34,7 +34,8 @@ fn who_takes_a_knock_away_cannot_use_it_from_elsewhere() {
     let taken = named("10.77.1.2");
     let gate_of_other = "10.77.2.1:5800".parse().unwrap();
     letmein_tests::silent::send(&scene.lab.other, gate_of_other, &[&taken]).unwrap();
-    gate.wait_for("alice knocked from 10.77.2.2 for 10.77.1.2, but may not").unwrap();
+    gate.wait_for("alice knocked from 10.77.2.2 for 10.77.1.2, but may not")
+        .unwrap();
     let ssh_of_other = "10.77.2.1:22".parse().unwrap();
     assert_eq!(scene.lab.other.connect(ssh_of_other).unwrap(), Outcome::Silent);
     assert_eq!(scene.port(), Outcome::Silent);
@@ -43,9 +44,10 @@ fn who_takes_a_knock_away_cannot_use_it_from_elsewhere() {
 #[test]
 fn who_may_opens_for_another_address() {
     let scene = Scene::new();
-    let configuration = scene
-        .configuration("", "1h")
-        .replace("resources = [\"ssh\"]", "resources = [\"ssh\"]\nother-addresses = true");
+    let configuration = scene.configuration("", "1h").replace(
+        "resources = [\"ssh\"]",
+        "resources = [\"ssh\"]\nother-addresses = true",
+    );
     let mut gate = Gate::start_with(&scene.lab.server, &configuration).unwrap();
     scene
         .letmein(&[], &KEY, "", &["knock", "gate", "ssh", "--address", "10.77.2.2"])

@@ -1,11 +1,7 @@
 //! Clocks that are wrong, and clocks that are set. Needs `faketime`, which turns the clock of one program only.
 
 use crate::scene::Scene;
-use letmein_tests::{
-    gate::KEY,
-    lab::Outcome,
-    letmeind::Letmeind,
-};
+use letmein_tests::{gate::KEY, lab::Outcome, letmeind::Letmeind};
 use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
@@ -18,7 +14,9 @@ fn a_client_may_be_half_a_minute_off_and_no_more() {
         scene
             .letmein(&faketime, &KEY, "", &["knock", "gate", "ssh", "--wait"])
             .said("is open, after ");
-        scene.letmein(&[], &KEY, "", &["revoke", "gate", "ssh"]).said("sent");
+        scene
+            .letmein(&[], &KEY, "", &["revoke", "gate", "ssh"])
+            .said("sent");
         gate.wait_for("alice closed ssh").unwrap();
     }
     for off in ["-61s", "+61s"] {
@@ -51,7 +49,8 @@ fn a_server_whose_clock_is_set_goes_by_the_new_time() {
     let mut gate = letmeind.under(&env).start().unwrap();
     for (step, direction) in [("+1h", "forward"), ("-1d", "back")] {
         fs::write(&offset, step).unwrap();
-        gate.wait_for(&format!("the system clock was set {direction}")).unwrap();
+        gate.wait_for(&format!("the system clock was set {direction}"))
+            .unwrap();
         let run = scene.letmein(&[], &KEY, "", &["knock", "gate", "ssh", "--wait", "700ms"]);
         assert_eq!(run.code, Some(3), "{run:?}");
         let faketime = ["faketime", "--exclude-monotonic", "-f", step];

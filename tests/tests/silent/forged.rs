@@ -33,7 +33,13 @@ fn each_forgery_ends_where_it_should() {
     scene.knock(&datagrams);
     counted(
         &mut gate,
-        &[("genuine", 0), ("length", 2), ("unknown-tag", 4), ("check", 3), ("auth", 2)],
+        &[
+            ("genuine", 0),
+            ("length", 2),
+            ("unknown-tag", 4),
+            ("check", 3),
+            ("auth", 2),
+        ],
     );
     assert_eq!(scene.port(), Outcome::Silent);
 }

@@ -3,7 +3,7 @@
 use crate::scene::{GATE, Scene, control, counted, genuine, wrong_key};
 use letmein_common::wire::challenge::Operation;
 use letmein_tests::{
-    gate::KEY,
+    gate::{Gate, KEY},
     knocker,
     lab::Outcome,
     nft,
@@ -117,7 +117,10 @@ fn the_other_kind_of_knock_has_the_wrong_length() {
     scene.knock(&[&challenge]);
     counted(&mut gate, &[("genuine", 0), ("length", 1)]);
     gate.stop().unwrap();
-    let mut gate = scene.start("silent = false", "1h");
+    let configuration = scene
+        .configuration("", "1h")
+        .replace("silent = true", "silent = false");
+    let mut gate = Gate::start_with(&scene.lab.server, &configuration).unwrap();
     scene.knock(&[&genuine()]);
     counted(&mut gate, &[("genuine", 0), ("length", 1)]);
 }
@@ -154,6 +157,7 @@ fn another_operation_is_refused_although_it_proves_the_key() {
         ..Draft::default()
     };
     scene.knock(&[&draft.seal()]);
-    gate.wait_for("asks for nothing that a knock can ask for").unwrap();
+    gate.wait_for("asks for nothing that a knock can ask for")
+        .unwrap();
     assert_eq!(scene.port(), Outcome::Silent);
 }

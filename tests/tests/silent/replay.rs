@@ -101,7 +101,10 @@ fn after_a_reboot_no_old_knock_is_taken() {
     scene.knock(&[&recorded[0], &recorded[1]]);
     counted(&mut gate, &[("genuine", 0), ("unknown-tag", 4)]);
     let of_the_future = of_the_future.seal();
-    assert_eq!(silent::send(&scene.lab.client, control(), &[&of_the_future]).unwrap(), 0);
+    assert_eq!(
+        silent::send(&scene.lab.client, control(), &[&of_the_future]).unwrap(),
+        0
+    );
     gate.wait_for("alice opened ssh").unwrap();
 }
 

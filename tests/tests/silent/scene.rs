@@ -71,11 +71,10 @@ impl Scene {
             .chain([direct.get_program().to_owned()])
             .chain(direct.get_args().map(ToOwned::to_owned))
             .collect();
-        let output = self.lab.client.enter(|| {
-            std::process::Command::new(&words[0])
-                .args(&words[1..])
-                .output()
-        });
+        let output = self
+            .lab
+            .client
+            .enter(|| std::process::Command::new(&words[0]).args(&words[1..]).output());
         Run::of(output.unwrap().unwrap())
     }
 }

@@ -20,8 +20,15 @@ fn a_knock_that_gets_lost_is_repeated() {
     let knock = ["knock", "gate", "ssh", "--wait", "--verbose"];
     let run = scene.letmein(&[], &KEY, "", &knock);
     run.said("ssh on 10.77.1.1 is open, after ");
-    assert!(run.stderr.matches("sending a silent Knock").count() >= 2, "{run:?}");
-    let lost = scene.lab.client.run("nft", &["list", "table", "netdev", "lossy"]).unwrap();
+    assert!(
+        run.stderr.matches("sending a silent Knock").count() >= 2,
+        "{run:?}"
+    );
+    let lost = scene
+        .lab
+        .client
+        .run("nft", &["list", "table", "netdev", "lossy"])
+        .unwrap();
     assert!(lost.contains("counter packets 1 "), "{lost}");
     gate.wait_for("alice opened ssh").unwrap();
 }
