@@ -42,13 +42,41 @@ pub fn run(plan: &Arc<Plan>) -> Result<Duration, Vec<Failure>> {
 
 fn knock_on(plan: &Arc<Plan>, addresses: &[SocketAddr], deadline: Instant) -> Result<Duration, Vec<Failure>> {
     let started = Instant::now();
+    let gates = addresses.iter().map(|address| Gate {
+        plan: Arc::clone(plan),
+        address: *address,
+        deadline,
+    });
+    // A thread takes longer to start than a datagram to send.
+    if addresses.len() == 1 || plan.only_sends() {
+        one_by_one(plan, gates, started)
+    } else {
+        at_once(plan, gates, started)
+    }
+}
+
+fn one_by_one(
+    plan: &Plan,
+    gates: impl Iterator<Item = Gate>,
+    started: Instant,
+) -> Result<Duration, Vec<Failure>> {
+    let outcomes: Vec<_> = gates.map(|gate| one(&gate)).collect();
+    let enough = plan.families != Families::Both && outcomes.iter().any(Result::is_ok);
+    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    if enough || failures.is_empty() {
+        Ok(started.elapsed())
+    } else {
+        Err(failures)
+    }
+}
+
+fn at_once(
+    plan: &Plan,
+    gates: impl Iterator<Item = Gate>,
+    started: Instant,
+) -> Result<Duration, Vec<Failure>> {
     let (sender, outcomes) = channel();
-    for address in addresses {
-        let gate = Gate {
-            plan: Arc::clone(plan),
-            address: *address,
-            deadline,
-        };
+    for gate in gates {
         let sender = sender.clone();
         // Not waited for: one that has not succeeded when the others' time is over ends with the process.
         thread::spawn(move || sender.send(one(&gate)));

@@ -111,6 +111,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether all there is to do is to send something.
+    pub fn only_sends(&self) -> bool {
+        self.silent.is_some() && self.wait.is_none()
+    }
+
     /// The line that tells of success, which took this long.
     pub fn done(&self, took: Duration) -> String {
         let (wanted, host) = (&self.wanted, &self.host);
