@@ -46,7 +46,11 @@ const PACKAGES: &[Package] = &[
 ];
 
 /// The tests of the workspace that run there, by package and name.
-const TESTS: [(&str, &str); 2] = [("letmein-tests", "gate"), ("letmein-daemon", "firewall")];
+const TESTS: [(&str, &str); 3] = [
+    ("letmein-tests", "gate"),
+    ("letmein-daemon", "firewall"),
+    ("letmein-daemon", "leases"),
+];
 
 #[derive(clap::Args)]
 pub struct Options {
