@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod exchange;
 pub mod firewall;
+pub mod forwarding;
 pub mod instance;
 pub mod leases;
 pub mod protocol;

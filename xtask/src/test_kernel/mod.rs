@@ -53,7 +53,7 @@ struct Test {
     only: &'static [&'static str],
 }
 
-const TESTS: [Test; 3] = [
+const TESTS: [Test; 4] = [
     Test {
         package: "letmein-tests",
         name: "gate",
@@ -74,6 +74,11 @@ const TESTS: [Test; 3] = [
     Test {
         package: "letmein-daemon",
         name: "firewall",
+        only: &[],
+    },
+    Test {
+        package: "letmein-daemon",
+        name: "leases",
         only: &[],
     },
 ];
