@@ -2,11 +2,12 @@
 
 use crate::{
     config::{Config, Resource, User},
-    firewall::{Firewall, FirewallError, LeaseKey},
+    firewall::{Changes, Firewall, FirewallError, LeaseKey, Protocol},
+    mirror::Mirror,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -27,39 +28,50 @@ pub enum LeaseError {
     Firewall(#[from] FirewallError),
 }
 
-/// Opens and closes leases. The kernel's sets are the record; the mirror here only counts.
+/// Opens and closes leases. The kernel's sets are the record; the mirror here counts them, and knows what has to be put
+/// back when somebody has flushed the ruleset ([`healing`](crate::healing)).
 pub struct Leases {
     firewall: Firewall,
     limit: u32,
-    ends: HashMap<LeaseKey, Instant>,
+    ports: HashSet<(Protocol, u16)>,
+    mirror: Mirror,
+    /// Which sets were made anew and do not have all their leases again: IPv4, IPv6.
+    lost: [bool; 2],
+    /// The rules could not be put back: nobody tries that again for a knock.
+    broken: bool,
 }
 
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
-    pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        let ports: HashSet<_> = config.protected_ports().into_iter().collect();
+    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
+        let mut leases = Self {
+            firewall,
+            limit: config.firewall.max_leases,
+            ports: config.protected_ports().into_iter().collect(),
+            mirror: Mirror::new(),
+            lost: [false; 2],
+            broken: false,
+        };
         let now = Instant::now();
-        let mut ends = HashMap::new();
         let mut orphans = Vec::new();
-        for lease in firewall.leases()? {
-            if ports.contains(&(lease.key.protocol, lease.key.port)) {
-                ends.insert(lease.key, now + lease.remaining);
+        for lease in leases.firewall.leases()? {
+            if leases.is_for_a_resource(&lease.key) {
+                leases.mirror.insert(lease.key, now, lease.remaining);
             } else {
                 orphans.push(lease.key);
             }
         }
         if !orphans.is_empty() {
-            firewall.close(&orphans)?;
+            leases.firewall.close(&orphans)?;
             info!(
                 "closed {} leases of resources that are no longer configured",
                 orphans.len()
             );
         }
-        Ok(Self {
-            firewall,
-            limit: config.firewall.max_leases,
-            ends,
-        })
+        if leases.mirror.len() > 0 {
+            info!("{} leases of an earlier run go on", leases.mirror.len());
+        }
+        Ok(leases)
     }
 
     /// Opens all ports of the resource for `address` and this long, or gives them that long again.
@@ -72,9 +84,18 @@ impl Leases {
     ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.check_limit(&keys)?;
-        self.firewall.open(&keys, lease)?;
-        let end = Instant::now() + lease;
-        self.ends.extend(keys.iter().map(|key| (*key, end)));
+        match self.firewall.open(&keys, lease) {
+            // Somebody has just flushed the ruleset, and nobody has come to put it back.
+            Err(FirewallError::NotInstalled { .. }) if !self.broken => {
+                self.repair()?;
+                self.firewall.open(&keys, lease)?;
+            }
+            opened => opened?,
+        }
+        let now = Instant::now();
+        for key in &keys {
+            self.mirror.insert(*key, now, lease);
+        }
         info!(
             "{} opened {} ({}) for {address} until {} ({})",
             user.name,
@@ -91,7 +112,7 @@ impl Leases {
         let keys = keys(resource, address);
         let closed = self.firewall.close(&keys)?;
         for key in &keys {
-            self.ends.remove(key);
+            self.mirror.remove(key);
         }
         let what = if closed == 0 {
             "revoked, though it was not open,"
@@ -108,19 +129,92 @@ impl Leases {
     }
 
     fn check_limit(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {
-        let limit = self.limit as usize;
-        let added = keys.iter().filter(|key| !self.ends.contains_key(key)).count();
-        if self.ends.len() + added > limit {
-            let now = Instant::now();
-            self.ends.retain(|_, end| *end > now);
-        }
-        let added = keys.iter().filter(|key| !self.ends.contains_key(key)).count();
-        if self.ends.len() + added > limit {
+        self.mirror.expire(Instant::now());
+        let added = keys.iter().filter(|key| !self.mirror.contains(key)).count();
+        if self.mirror.len() + added > self.limit as usize {
             Err(LeaseError::TooMany { limit: self.limit })
         } else {
             Ok(())
         }
     }
+
+    fn is_for_a_resource(&self, key: &LeaseKey) -> bool {
+        self.ports.contains(&(key.protocol, key.port))
+    }
+}
+
+/// What somebody else did to rules and leases.
+impl Leases {
+    /// Takes note of leases that somebody else has added or deleted. Returns how many were deleted.
+    pub fn note(&mut self, changes: &Changes) -> usize {
+        let now = Instant::now();
+        for lease in &changes.added {
+            if self.is_for_a_resource(&lease.key) {
+                self.mirror.insert(lease.key, now, lease.remaining);
+            }
+        }
+        let removed = changes.removed.iter();
+        removed.filter(|key| self.mirror.remove(key)).count()
+    }
+
+    /// Whether the rules are as they should be, and no set lacks leases.
+    pub fn are_intact(&mut self) -> Result<bool, LeaseError> {
+        Ok(self.lost == [false; 2] && self.firewall.is_intact()?)
+    }
+
+    /// Puts the rules back.
+    pub fn repair(&mut self) -> Result<(), LeaseError> {
+        self.broken = true;
+        let lost = self.firewall.repair()?;
+        self.broken = false;
+        for (set, lost) in self.lost.iter_mut().zip(lost) {
+            *set |= lost;
+        }
+        Ok(())
+    }
+
+    /// The leases of the sets that were made anew.
+    pub fn lost(&mut self) -> Vec<LeaseKey> {
+        self.mirror.expire(Instant::now());
+        let lost = self.lost;
+        self.mirror.keys().filter(|key| lost[set_of(key)]).collect()
+    }
+
+    /// Puts these leases back, unless they have ended or were revoked meanwhile. Returns how many that are.
+    pub fn restore(&mut self, keys: &[LeaseKey]) -> Result<usize, LeaseError> {
+        let now = Instant::now();
+        let leases: Vec<_> = keys
+            .iter()
+            .filter_map(|key| self.mirror.lease(*key, now))
+            .collect();
+        Ok(self.firewall.restore(&leases)?)
+    }
+
+    /// All that was lost is back.
+    pub const fn all_restored(&mut self) {
+        self.lost = [false; 2];
+    }
+
+    /// Reads again what the kernel has, in the sets that have not lost it. Returns how many leases have gone.
+    pub fn read_again(&mut self) -> Result<usize, LeaseError> {
+        let leases = self.firewall.leases()?;
+        let now = Instant::now();
+        self.mirror.expire(now);
+        let before = self.mirror.len();
+        let lost = self.lost;
+        self.mirror.retain(|key| lost[set_of(key)]);
+        for lease in leases {
+            if !lost[set_of(&lease.key)] && self.is_for_a_resource(&lease.key) {
+                self.mirror.insert(lease.key, now, lease.remaining);
+            }
+        }
+        Ok(before.saturating_sub(self.mirror.len()))
+    }
+}
+
+/// Which of the two sets a lease is in.
+fn set_of(key: &LeaseKey) -> usize {
+    usize::from(!key.address.is_ipv4())
 }
 
 fn keys(resource: &Resource, address: IpAddr) -> Vec<LeaseKey> {

@@ -5,6 +5,7 @@ use crate::{
     control::{limits::Connections, tcp, udp},
     exchange::Exchanges,
     firewall::Firewall,
+    healing,
     instance::Instance,
     leases::Leases,
     silent,
@@ -47,6 +48,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let _only = Instance::claim()?;
     let firewall = Firewall::install(&config.firewall_plan())?;
+    let watch = firewall.watch()?;
     let leases = Leases::take_over(firewall, &config)?;
     let udp_sockets = if config.udp_socket() {
         bind_udp(&config)?
@@ -68,6 +70,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config,
         leases: RefCell::new(leases),
     });
+    spawn_local(healing::serve(Rc::clone(&state), watch));
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
     if state.config.gate.silent {

@@ -93,6 +93,11 @@ impl Gate {
         }
     }
 
+    /// The lines of the log that nobody has waited for yet.
+    pub fn log_so_far(&mut self) -> Vec<String> {
+        self.log.try_iter().collect()
+    }
+
     /// The counters by name, as the daemon logs them when asked by SIGUSR1.
     pub fn counters(&mut self) -> anyhow::Result<HashMap<String, u64>> {
         self.signal(Signal::SIGUSR1)?;

@@ -10,8 +10,11 @@ use netlink_bindings::nftables::Nfgenmsg;
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::SndBufForce;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send,
+    setsockopt, socket,
 };
+
+use crate::netlink::retry;
 
 use super::message::{
     Answer, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NLM_F_ACK, NLM_F_DUMP,
@@ -69,6 +72,8 @@ impl Transport {
             SockFlag::SOCK_CLOEXEC,
             SockProtocol::NetlinkNetFilter,
         )?;
+        // The kernel chooses the address: now, so that it is known before the first transaction.
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // Whoever is refused this is refused the transactions too, and hears it then.
         let _refused = setsockopt(&socket, SndBufForce, &OUTBOX);
         Ok(Self {
@@ -77,6 +82,11 @@ impl Transport {
             outbox: Vec::new(),
             inbox: vec![0; INBOX].into_boxed_slice(),
         })
+    }
+
+    /// Its address: what the kernel tells others of our transactions bears it.
+    pub(super) fn port(&self) -> Result<u32, Errno> {
+        getsockname::<NetlinkAddr>(self.socket.as_raw_fd()).map(|address| address.pid())
     }
 
     /// All the messages that `write` pushes, or none of them.
@@ -192,15 +202,6 @@ impl Transport {
                 Err(Errno::ENOBUFS) => {}
                 Err(errno) => return Err(errno),
             }
-        }
-    }
-}
-
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            outcome => return outcome,
         }
     }
 }
