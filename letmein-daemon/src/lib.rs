@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod firewall;
 pub mod healing;
 pub mod instance;
+pub mod interfaces;
 pub mod leases;
 mod mirror;
 pub mod netlink;

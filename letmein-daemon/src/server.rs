@@ -7,6 +7,7 @@ use crate::{
     firewall::Firewall,
     healing,
     instance::Instance,
+    interfaces::{self, Interfaces},
     leases::Leases,
     silent,
     userspace_gate::UserspaceGate,
@@ -113,6 +114,7 @@ fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
         XdpMode::Native => Mode::Native,
         XdpMode::Generic => Mode::Generic,
     };
+    let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
     let plan = Plan {
         settings: config.settings(),
         users: config.users().map(|(id, user)| (id, &user.key)).collect(),
@@ -134,14 +136,11 @@ fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
         spawn_local(messages.follow());
     }
     for interface in &config.gate.interfaces {
-        let attached = kernel.attach(interface, mode)?;
-        if attached.native {
-            info!("XDP program attached to {interface}, native");
-        } else {
-            warn!("XDP program attached to {interface}, generic: it works, but later and slower than native");
-        }
+        interfaces::tell("attached", &kernel.attach(interface, mode)?);
     }
-    Ok(udp::Gate::Kernel(Rc::new(RefCell::new(kernel))))
+    let kernel = Rc::new(RefCell::new(kernel));
+    spawn_local(interfaces.keep(Rc::clone(&kernel)));
+    Ok(udp::Gate::Kernel(kernel))
 }
 
 fn bind_udp(config: &Config) -> anyhow::Result<Vec<UdpSocket>> {

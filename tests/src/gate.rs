@@ -108,6 +108,16 @@ impl Gate {
             .collect()
     }
 
+    /// Holds it: it does nothing until [`go_on`](Self::go_on).
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
     /// Stops it and waits for it.
     pub fn stop(mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGTERM)?;

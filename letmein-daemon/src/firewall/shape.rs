@@ -59,21 +59,21 @@ impl Shape {
                 drop(table.push_chain_bytes(chain.as_bytes()));
             };
             dump(transport, Request::GetRules, of_chain, |answer| {
-                shape.rules.push(answer.to_vec())
+                shape.rules.push(answer.to_vec());
             })?;
         }
         let of_table = |outbox: &mut Vec<u8>| {
             drop(PushSetAttrs::new(outbox).push_table_bytes(scope.table.as_bytes()));
         };
         dump(transport, Request::GetSets, of_table, |answer| {
-            shape.add_set(scope, answer)
+            shape.add_set(scope, answer);
         })?;
         for (set, (_, flags)) in &shape.sets {
             if flags & TIMEOUT == 0 {
                 let of_set = |outbox: &mut Vec<u8>| write_set(outbox, &scope.table, set);
                 let elements = &mut shape.elements;
                 dump(transport, Request::Get, of_set, |answer| {
-                    add_elements(elements, set, answer)
+                    add_elements(elements, set, answer);
                 })?;
             }
         }

@@ -1,7 +1,9 @@
 //! Netlink, as far as nftables and network interfaces have it in common: messages as bytes, and notifications.
 
+mod links;
 mod listener;
 
+pub use links::{Link, Links};
 pub use listener::Listener;
 
 use netlink_bindings::builtin::Nlmsghdr;

@@ -25,7 +25,10 @@ fn a_flush_and_then_the_ruleset_again() {
     let mut gate = scene.with_guests();
     scene.nft(&["flush ruleset"]);
     let error = gate.wait_for("cannot be put back").unwrap();
-    assert!(error.contains("ERROR") && error.contains("table `inet filter` does not exist"), "{error}");
+    assert!(
+        error.contains("ERROR") && error.contains("table `inet filter` does not exist"),
+        "{error}"
+    );
     sleep(Duration::from_secs(1));
     assert_eq!(gate.log_so_far(), Vec::<String>::new());
     assert_eq!(scene.nft(&["list ruleset"]), "");
@@ -47,7 +50,10 @@ fn a_rule_or_a_set_is_deleted() {
     let scene = Scene::chain();
     let mut gate = scene.with_guests();
     let handle = scene.handle("IPv4 leases");
-    scene.heals(&mut gate, &format!("delete rule inet filter LETMEIN-INPUT handle {handle}"));
+    scene.heals(
+        &mut gate,
+        &format!("delete rule inet filter LETMEIN-INPUT handle {handle}"),
+    );
     scene.heals(
         &mut gate,
         "flush chain inet filter LETMEIN-INPUT; delete set inet filter letmein_leases4",

@@ -20,7 +20,7 @@ fn a_reload_of_nftables() {
     let mut gate = scene.with_guests();
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("nftables.conf");
-    let ruleset = "flush ruleset\ntable inet mine { chain input { type filter hook input priority 0; } }\n";
+    let ruleset = "flush ruleset\ntable inet mine { chain input { type filter hook input priority 0; }; }\n";
     fs::write(&file, ruleset).unwrap();
     scene.destroy_and_heal(&mut gate, &["-f", file.to_str().unwrap()]);
     assert!(scene.nft(&["list tables"]).contains("inet mine"));
@@ -50,16 +50,28 @@ fn the_deletion_of_the_table() {
 fn the_deletion_of_a_set() {
     let scene = Scene::guard();
     let mut gate = scene.with_guests();
-    scene.heals(&mut gate, "flush chain inet letmein input; delete set inet letmein leases4");
-    scene.heals(&mut gate, "flush chain inet letmein input; delete set inet letmein leases6");
-    scene.heals(&mut gate, "flush chain inet letmein input; delete set inet letmein protected");
+    scene.heals(
+        &mut gate,
+        "flush chain inet letmein input; delete set inet letmein leases4",
+    );
+    scene.heals(
+        &mut gate,
+        "flush chain inet letmein input; delete set inet letmein leases6",
+    );
+    scene.heals(
+        &mut gate,
+        "flush chain inet letmein input; delete set inet letmein protected",
+    );
 }
 
 #[test]
 fn the_deletion_of_the_chain() {
     let scene = Scene::guard();
     let mut gate = scene.with_guests();
-    scene.heals(&mut gate, "flush chain inet letmein input; delete chain inet letmein input");
+    scene.heals(
+        &mut gate,
+        "flush chain inet letmein input; delete chain inet letmein input",
+    );
 }
 
 #[test]
@@ -68,7 +80,10 @@ fn rules_that_are_deleted_or_added() {
     let mut gate = scene.with_guests();
     for comment in ["closed ports", "IPv4 leases", "IPv6 leases"] {
         let handle = scene.handle(comment);
-        scene.heals(&mut gate, &format!("delete rule inet letmein input handle {handle}"));
+        scene.heals(
+            &mut gate,
+            &format!("delete rule inet letmein input handle {handle}"),
+        );
     }
     scene.heals(&mut gate, "flush chain inet letmein input");
     scene.heals(&mut gate, "insert rule inet letmein input accept");
@@ -114,9 +129,14 @@ fn a_foreign_table_of_our_name() {
     let scene = Scene::guard();
     let mut gate = scene.with_guests();
     let before = scene.leases(4).len();
-    scene.nft(&["flush ruleset; add table inet letmein; add map inet letmein m { type ipv4_addr : verdict; }"]);
+    scene.nft(&[
+        "flush ruleset; add table inet letmein; add map inet letmein m { type ipv4_addr : verdict; }",
+    ]);
     let error = gate.wait_for("cannot be put back").unwrap();
-    assert!(error.contains("ERROR") && error.contains("it holds the map `m`"), "{error}");
+    assert!(
+        error.contains("ERROR") && error.contains("it holds the map `m`"),
+        "{error}"
+    );
     assert!(error.contains("`nft delete table inet letmein`"), "{error}");
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(gate.log_so_far(), Vec::<String>::new());
@@ -147,7 +167,10 @@ fn nft_that_is_missing_for_a_while() {
     fs::rename(bin.join("nft"), folder.path().join("nft")).unwrap();
     scene.nft(&["flush ruleset"]);
     let error = gate.wait_for("cannot be put back").unwrap();
-    assert!(error.contains("the program `nft` was not found: install nftables"), "{error}");
+    assert!(
+        error.contains("the program `nft` was not found: install nftables"),
+        "{error}"
+    );
     fs::rename(folder.path().join("nft"), bin.join("nft")).unwrap();
     gate.wait_for("leases are put back").unwrap();
     assert_eq!(scene.ssh(), [Open, Silent, Silent]);

@@ -1,5 +1,5 @@
-//! What others take away from the firewall is put back, while the daemon runs: rules, sets, and leases with the time that
-//! they had left.
+//! What others take away is put back, while the daemon runs: rules, sets, leases with the time that they had left, and the
+//! XDP program.
 //! Needs root.
 
 #![expect(
@@ -9,6 +9,7 @@
 
 mod chain;
 mod guard;
+mod interfaces;
 mod quiet;
 mod revoked;
 mod scene;

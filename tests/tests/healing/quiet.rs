@@ -44,6 +44,9 @@ fn a_start_and_knocks_heal_nothing() {
         sleep(Duration::from_secs(1));
         assert_eq!(scene.rules(), rules);
         let log = gate.log_so_far();
-        assert!(log.iter().all(|line| !line.contains("changed the firewall")), "{log:?}");
+        assert!(
+            log.iter().all(|line| !line.contains("changed the firewall")),
+            "{log:?}"
+        );
     }
 }

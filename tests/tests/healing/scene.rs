@@ -16,7 +16,8 @@ pub const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nftables.conf
 const SERVER: &str = "10.77.1.1";
 const SERVER_V6: &str = "fd77:1::1";
 /// A guest that has used up most of an hour, and one that has used up nearly all of it.
-const OTHERS: &str = "10.77.1.8 . tcp . 22 timeout 1h expires 20m, 10.77.1.9 . tcp . 22 timeout 1h expires 90s";
+const OTHERS: &str =
+    "10.77.1.8 . tcp . 22 timeout 1h expires 20m, 10.77.1.9 . tcp . 22 timeout 1h expires 90s";
 
 /// The server has a service on port 22. The client knocks; the other host never does.
 pub struct Scene {
@@ -61,7 +62,11 @@ impl Scene {
         let gate = self.letmeind().start().unwrap();
         self.knock(&gate);
         assert_eq!(self.letmein(&gate, "knock", SERVER_V6), 0);
-        self.nft(&[&format!("add element inet {} {} {{ {OTHERS} }}", self.table, self.leases4())]);
+        self.nft(&[&format!(
+            "add element inet {} {} {{ {OTHERS} }}",
+            self.table,
+            self.leases4()
+        )]);
         gate
     }
 
@@ -83,12 +88,22 @@ impl Scene {
     }
 
     pub fn leases(&self, family: u8) -> Vec<Lease> {
-        leases(&self.lab.server, self.table, &format!("{}leases{family}", self.prefix)).unwrap_or_default()
+        leases(
+            &self.lab.server,
+            self.table,
+            &format!("{}leases{family}", self.prefix),
+        )
+        .unwrap_or_default()
     }
 
     /// The rules with their handles: a rule that was written anew has another.
     pub fn rules(&self) -> Vec<String> {
-        let listing = self.nft(&["-a", "-t", "list table inet ", self.table]);
+        let listing = self
+            .lab
+            .server
+            .run("nft", &["-a", "-t", "list table inet", self.table]);
+        // It may be gone just now.
+        let listing = listing.unwrap_or_default();
         let ours = listing.lines().filter(|line| line.contains("\"letmein: "));
         ours.map(str::to_owned).collect()
     }
@@ -132,7 +147,10 @@ impl Scene {
         let passed = since.elapsed() + Duration::from_secs(2);
         for (before, after) in before.iter().zip(&after) {
             assert!(after.left <= before.left, "{nft:?}: {before:?} {after:?}");
-            assert!(after.left + passed >= before.left, "{nft:?}: {before:?} {after:?}");
+            assert!(
+                after.left + passed >= before.left,
+                "{nft:?}: {before:?} {after:?}"
+            );
         }
     }
 }
