@@ -23,7 +23,7 @@ pub struct Interfaces {
     listener: Listener,
     links: Links,
     mode: Mode,
-    interfaces: Vec<Interface>,
+    all: Vec<Interface>,
 }
 
 struct Interface {
@@ -47,7 +47,7 @@ impl Interfaces {
             listener: Listener::open(SockProtocol::NetlinkRoute, GROUP).context(doing)?,
             links: Links::open().context(doing)?,
             mode,
-            interfaces: interfaces.collect(),
+            all: interfaces.collect(),
         })
     }
 
@@ -61,7 +61,7 @@ impl Interfaces {
     async fn serve(&mut self, gate: &RefCell<KernelGate>) -> anyhow::Result<()> {
         let program = gate.borrow().program_id()?;
         loop {
-            for interface in &mut self.interfaces {
+            for interface in &mut self.all {
                 if let Err(error) = interface.look(&mut self.links, gate, program, self.mode) {
                     interface.complain(format!(
                         "{} is without the XDP program: {error:#}",

@@ -1,5 +1,6 @@
 //! The XDP program stays on the interfaces that the configuration names, whatever becomes of them.
 
+use super::detach::detach;
 use super::scene::{Scene, wait_until};
 use letmein_tests::{gate::Gate, lab::Outcome::Silent};
 
@@ -114,4 +115,18 @@ fn somebody_elses_program() {
     ip(&scene, "link set dev to-peer1 xdpgeneric off");
     gate.wait_for("XDP program attached again to to-peer1, generic")
         .unwrap();
+}
+
+/// Root can take it away by `bpftool link detach`. The kernel tells nobody, so that is noticed some seconds later.
+#[test]
+fn detached_by_somebody() {
+    let scene = Scene::guard();
+    let mut gate = scene.letmeind().start().unwrap();
+    detach(&scene.lab.server, "to-peer1");
+    assert!(!has_program(&scene, "to-peer1"));
+    gate.wait_for("XDP program attached again to to-peer1, native")
+        .unwrap();
+    gate.wait_for("XDP program attached again to to-peer2, native")
+        .unwrap();
+    knocks_through_xdp(&scene, &mut gate);
 }

@@ -8,6 +8,7 @@
 )]
 
 mod chain;
+mod detach;
 mod guard;
 mod interfaces;
 mod quiet;
