@@ -154,13 +154,18 @@ impl Healer {
 
     /// How many leases were put back, if anything was wrong.
     async fn put_back(&mut self) -> io::Result<Result<Option<usize>, LeaseError>> {
-        let begun = begin(&mut self.state.leases.borrow_mut(), self.overrun);
-        let (lost, vanished) = match begun {
-            Ok(begun) => begun,
+        let begun = begin(&mut self.state.leases.borrow_mut());
+        let lost = match begun {
+            Ok(lost) => lost,
             Err(error) => return Ok(Err(error)),
         };
-        self.overrun = false;
-        self.deleted += vanished;
+        if self.overrun {
+            self.overrun = false;
+            if let Err(error) = self.forget_missing().await? {
+                self.overrun = true;
+                return Ok(Err(error));
+            }
+        }
         let Some(lost) = lost else {
             return Ok(Ok(None));
         };
@@ -177,6 +182,20 @@ impl Healer {
         }
         self.state.leases.borrow_mut().all_restored();
         Ok(Ok(Some(restored)))
+    }
+
+    /// Notifications were lost: leases that somebody has deleted meanwhile are revoked.
+    async fn forget_missing(&mut self) -> io::Result<Result<(), LeaseError>> {
+        let keys = self.state.leases.borrow_mut().keys();
+        for keys in keys.chunks(AT_ONCE) {
+            let forgotten = self.state.leases.borrow_mut().forget_missing(keys);
+            match forgotten {
+                Ok(count) => self.deleted += count,
+                Err(error) => return Ok(Err(error)),
+            }
+            yield_now().await;
+        }
+        Ok(Ok(()))
     }
 
     /// Says so once, and tries again later.
@@ -206,13 +225,11 @@ impl Healer {
     }
 }
 
-/// Puts the rules back if they are not as they should be. Returns the leases that are missing then, and how many were
-/// revoked while notifications were lost.
-fn begin(leases: &mut Leases, overrun: bool) -> Result<(Option<Vec<LeaseKey>>, usize), LeaseError> {
-    let intact = leases.are_intact()?;
-    if !intact {
-        leases.repair()?;
+/// Puts the rules back if they are not as they should be, and returns the leases that are missing then.
+fn begin(leases: &mut Leases) -> Result<Option<Vec<LeaseKey>>, LeaseError> {
+    if leases.are_intact()? {
+        return Ok(None);
     }
-    let vanished = if overrun { leases.read_again()? } else { 0 };
-    Ok(((!intact).then(|| leases.lost()), vanished))
+    leases.repair()?;
+    Ok(Some(leases.lost()))
 }

@@ -43,7 +43,13 @@ pub struct Leases {
 
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
-    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
+    ///
+    /// `remembered` are all that there may be, if that is known.
+    pub fn take_over(
+        firewall: Firewall,
+        config: &Config,
+        remembered: Option<Vec<LeaseKey>>,
+    ) -> Result<Self, LeaseError> {
         let mut leases = Self {
             firewall,
             limit: config.firewall.max_leases,
@@ -52,9 +58,13 @@ impl Leases {
             lost: [false; 2],
             broken: false,
         };
-        let now = Instant::now();
         let mut orphans = Vec::new();
-        for lease in leases.firewall.leases()? {
+        let living = match remembered {
+            Some(keys) => leases.firewall.look_up(&keys)?,
+            None => leases.firewall.leases()?,
+        };
+        let now = Instant::now();
+        for lease in living {
             if leases.is_for_a_resource(&lease.key) {
                 leases.mirror.insert(lease.key, now, lease.remaining);
             } else {
@@ -195,20 +205,25 @@ impl Leases {
         self.lost = [false; 2];
     }
 
-    /// Reads again what the kernel has, in the sets that have not lost it. Returns how many leases have gone.
-    pub fn read_again(&mut self) -> Result<usize, LeaseError> {
-        let leases = self.firewall.leases()?;
-        let now = Instant::now();
-        self.mirror.expire(now);
-        let before = self.mirror.len();
-        let lost = self.lost;
-        self.mirror.retain(|key| lost[set_of(key)]);
-        for lease in leases {
-            if !lost[set_of(&lease.key)] && self.is_for_a_resource(&lease.key) {
-                self.mirror.insert(lease.key, now, lease.remaining);
-            }
-        }
-        Ok(before.saturating_sub(self.mirror.len()))
+    /// All leases.
+    pub fn keys(&mut self) -> Vec<LeaseKey> {
+        self.mirror.expire(Instant::now());
+        self.mirror.keys().collect()
+    }
+
+    /// Forgets those of these leases that are not in the kernel. Returns how many that are.
+    pub fn forget_missing(&mut self, keys: &[LeaseKey]) -> Result<usize, LeaseError> {
+        let living: HashSet<_> = self
+            .firewall
+            .look_up(keys)?
+            .iter()
+            .map(|lease| lease.key)
+            .collect();
+        self.mirror.expire(Instant::now());
+        let missing = keys
+            .iter()
+            .filter(|key| !living.contains(key) && !self.lost[set_of(key)]);
+        Ok(missing.filter(|key| self.mirror.remove(key)).count())
     }
 }
 

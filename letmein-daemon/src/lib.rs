@@ -15,6 +15,7 @@ pub mod leases;
 mod mirror;
 pub mod netlink;
 pub mod protocol;
+pub mod remembered;
 pub mod server;
 pub mod silent;
 pub mod userspace_gate;

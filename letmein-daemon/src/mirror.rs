@@ -83,11 +83,6 @@ impl Mirror {
         self.ends.keys().copied()
     }
 
-    /// Forgets all but these.
-    pub fn retain(&mut self, mut keep: impl FnMut(&LeaseKey) -> bool) {
-        self.ends.retain(|key, _| keep(key));
-    }
-
     fn count(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.start);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -9,7 +9,7 @@ use crate::{
     instance::Instance,
     interfaces::{self, Interfaces},
     leases::Leases,
-    silent,
+    remembered, silent,
     userspace_gate::UserspaceGate,
     xdp::{self, KernelGate, Mode, Object, Plan, SilentPlan},
 };
@@ -47,10 +47,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    let _only = Instance::claim()?;
+    let instance = Instance::claim()?;
     let firewall = Firewall::install(&config.firewall_plan())?;
     let watch = firewall.watch()?;
-    let leases = Leases::take_over(firewall, &config)?;
+    let leases = Leases::take_over(firewall, &config, remembered::take(&instance.remembered()))?;
     let udp_sockets = if config.udp_socket() {
         bind_udp(&config)?
     } else {
@@ -98,7 +98,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Whoever waits for this line may send a signal right after it.
     let signals = Signals::register()?;
     info!("ready on port {}", settings.port);
-    until_stopped(&gate, signals).await
+    until_stopped(&gate, signals).await?;
+    remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
+    Ok(())
 }
 
 /// The checks in front of the UDP sockets: in the kernel, or here.

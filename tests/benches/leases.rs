@@ -9,7 +9,9 @@ use letmein_common::{ResourceId, UserId};
 use letmein_daemon::{
     config::Config,
     firewall::{Firewall, Lease, LeaseKey, Protocol},
+    instance::Instance,
     leases::Leases,
+    remembered,
 };
 use letmein_tests::{
     figures::Figures,
@@ -43,7 +45,7 @@ fn main() -> anyhow::Result<()> {
 fn in_process(figures: &mut Figures) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let config = config(&folder)?;
-    let mut leases = Leases::take_over(Firewall::install(&config.firewall_plan())?, &config)?;
+    let mut leases = Leases::take_over(Firewall::install(&config.firewall_plan())?, &config, None)?;
     for number in 0..ROUNDS {
         let address = address(2 * MILLION + number);
         figures.add("open_us_empty", open(&config, &mut leases, address)?);
@@ -55,7 +57,8 @@ fn in_process(figures: &mut Figures) -> anyhow::Result<()> {
     let mut firewall = Firewall::install(&config.firewall_plan())?;
     fill(&mut firewall)?;
     figures.add("kernel_mib", kernel_mib()? - before);
-    let mut leases = Leases::take_over(firewall, &config)?;
+    let keys = (0..MILLION).map(lease).map(|lease| lease.key).collect();
+    let mut leases = Leases::take_over(firewall, &config, Some(keys))?;
     let begun = Instant::now();
     let mut samples = Vec::new();
     while begun.elapsed() < SEVERAL_COLLECTIONS {
@@ -71,6 +74,9 @@ fn in_process(figures: &mut Figures) -> anyhow::Result<()> {
     samples.sort_by(f64::total_cmp);
     let p99 = samples.get(samples.len() * 99 / 100).context("no samples")?;
     figures.add("open_p99_us_million", *p99);
+    // As a daemon does that is stopped.
+    let instance = Instance::claim()?;
+    remembered::leave(&instance.remembered(), &leases.keys());
     Ok(())
 }
 
@@ -99,16 +105,19 @@ fn config(folder: &TempDir) -> anyhow::Result<Config> {
 }
 
 fn fill(firewall: &mut Firewall) -> anyhow::Result<()> {
-    let lease = |number| Lease {
-        key: LeaseKey::new(address(number), Protocol::Tcp, 22),
-        remaining: HOUR,
-    };
     let numbers: Vec<_> = (0..MILLION).collect();
     for numbers in numbers.chunks(4096) {
         let leases: Vec<_> = numbers.iter().map(|number| lease(*number)).collect();
         firewall.restore(&leases)?;
     }
     Ok(())
+}
+
+fn lease(number: u32) -> Lease {
+    Lease {
+        key: LeaseKey::new(address(number), Protocol::Tcp, 22),
+        remaining: HOUR,
+    }
 }
 
 /// Microseconds.
