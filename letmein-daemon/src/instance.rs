@@ -11,8 +11,8 @@ use std::{
 
 /// Where the locks are; only root gets there.
 const FOLDER: &str = "/run/letmeind";
-/// This process's network namespace.
-const NAMESPACE: &str = "/proc/self/ns/net";
+/// The network namespace of this thread.
+const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// The right to be the only one. The kernel ends it with the process, however that ends.
 #[derive(Debug)]
