@@ -9,10 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashSet,
     net::IpAddr,
+    thread::sleep,
     time::{Duration, Instant},
 };
 use thiserror::Error;
 use tracing::info;
+
+/// The kernel begins to collect what has run out after a second, and needs a tenth of a second for a million.
+const COLLECTION: Duration = Duration::from_millis(1200);
+/// How many of them a knock waits for, when others change nftables, too.
+const COLLECTIONS: u32 = 3;
 
 /// Why a genuine knock opens nothing.
 #[derive(Debug, Error)]
@@ -94,14 +100,22 @@ impl Leases {
     ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.check_limit(&keys)?;
-        match self.firewall.open(&keys, lease) {
-            // Somebody has just flushed the ruleset, and nobody has come to put it back.
-            Err(FirewallError::NotInstalled { .. }) if !self.broken => {
-                self.repair()?;
-                self.firewall.open(&keys, lease)?;
-            }
-            opened => opened?,
+        let mut opened = self.firewall.open(&keys, lease);
+        // Somebody has just flushed the ruleset, and nobody has come to put it back.
+        if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
+            self.repair()?;
+            opened = self.firewall.open(&keys, lease);
         }
+        for _ in 0..COLLECTIONS {
+            if !matches!(opened, Err(FirewallError::Full { .. })) {
+                break;
+            }
+            // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
+            // let it: each transaction makes it start over.
+            sleep(COLLECTION);
+            opened = self.firewall.open(&keys, lease);
+        }
+        opened?;
         let now = Instant::now();
         for key in &keys {
             self.mirror.insert(*key, now, lease);
