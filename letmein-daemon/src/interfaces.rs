@@ -1,5 +1,5 @@
-//! Keeping the XDP program on the configured interfaces: one that is made again under its name gets it again, and so does
-//! one that somebody has taken it from.
+//! Keeping the XDP program on the configured interfaces: one that is made again under its name gets it again, and
+//! so does one that somebody has taken it from.
 
 use crate::{
     netlink::{Link, Links, Listener},

@@ -1,7 +1,9 @@
-//! The leases that live, as the daemon remembers them: for the limit, and to put them back when somebody takes them away.
+//! The leases that live, as the daemon remembers them: for the limit, and to put them back when somebody takes them
+//! away.
 //!
-//! No operation walks over all of them, or rather: on the average none does. A queue has every end that a lease ever got,
-//! the earliest first; ends that were prolonged or revoked since are passed over, and thrown out when they are the most.
+//! No operation walks over all of them, or rather: on the average none does. A queue has every end that a lease
+//! ever got, the earliest first; ends that were prolonged or revoked since are passed over, and thrown out when
+//! they are the most.
 
 use crate::firewall::{Lease, LeaseKey};
 use std::{

@@ -1,9 +1,9 @@
 //! Very many leases, from one run to the next: which they are, so that each can be asked for.
 //!
-//! The kernel's sets are the record, and where they are small they are simply read. To read a large one takes the square of
-//! its size, a minute for a million leases, and nobody's knock is answered meanwhile. So a daemon that is stopped leaves the
-//! keys of its leases in a file, and the next one asks the kernel for each: what is not there is no lease, whatever the
-//! file says. After a crash there is no file.
+//! The kernel's sets are the record, and where they are small they are simply read. To read a large one takes the
+//! square of its size, a minute for a million leases, and nobody's knock is answered meanwhile. So a daemon that is
+//! stopped leaves the keys of its leases in a file, and the next one asks the kernel for each: what is not there is
+//! no lease, whatever the file says. After a crash there is no file.
 
 use crate::firewall::{LeaseKey, Protocol};
 use std::{

@@ -182,7 +182,7 @@ fn program(attributes: &[u8]) -> String {
     let generation = GenAttrs::new(attributes);
     let name = generation.get_proc_name().map(CStr::to_string_lossy);
     match (name, generation.get_proc_pid()) {
-        (Ok(name), Ok(pid)) => format!("{name} (process {})", u32::from_be(pid)),
+        (Ok(name), Ok(pid)) => format!("{name} (process {pid})"),
         _ => String::new(),
     }
 }
