@@ -47,7 +47,16 @@ impl Gate {
     }
 
     /// Starts it by this command, whose standard error is piped, and waits until it serves.
-    pub(crate) fn spawn(mut command: Command, folder: TempDir) -> anyhow::Result<Self> {
+    pub(crate) fn spawn(command: Command, folder: TempDir) -> anyhow::Result<Self> {
+        Self::spawn_and_wait_for(command, folder, "")
+    }
+
+    /// The same, but it has to say this before it serves.
+    pub(crate) fn spawn_and_wait_for(
+        mut command: Command,
+        folder: TempDir,
+        text: &str,
+    ) -> anyhow::Result<Self> {
         let mut process = command.spawn()?;
         let stderr = process.stderr.take().context("stderr was piped")?;
         let (sender, log) = channel();
@@ -64,6 +73,9 @@ impl Gate {
             log,
             _folder: folder,
         };
+        if !text.is_empty() {
+            started.wait_for(text)?;
+        }
         started.wait_for("ready")?;
         Ok(started)
     }

@@ -11,6 +11,7 @@ mod chain;
 mod detach;
 mod guard;
 mod interfaces;
+mod many;
 mod quiet;
 mod revoked;
 mod scene;

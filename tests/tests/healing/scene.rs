@@ -53,7 +53,8 @@ impl Scene {
     }
 
     pub fn letmeind(&self) -> Letmeind<'_> {
-        let configuration = configuration("rate = 1000\nburst = 1000", self.mode, "1h");
+        let firewall = format!("max-leases = 100000\n{}", self.mode);
+        let configuration = configuration("rate = 1000\nburst = 1000", &firewall, "1h");
         Letmeind::new(&self.lab.server, &configuration).unwrap()
     }
 
