@@ -1,10 +1,5 @@
 //! Leases that come and go as fast as they can. Needs root.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what a test cannot do without, it must fail without"
-)]
-
 use letmein_common::{ResourceId, UserId};
 use letmein_daemon::{
     config::Config,
