@@ -1,4 +1,5 @@
-//! What a lease costs while nobody else has one, and while a million are open: the daemon's own code against the kernel.
+//! What a lease costs while nobody else has one, and while a million are open: the daemon's own code against the
+//! kernel.
 //! `cargo xtask bench leases` runs it. Needs root.
 //!
 //! Microseconds of opening and closing one port; seconds until a daemon serves that finds a million leases, and until

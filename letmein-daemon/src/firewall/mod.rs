@@ -246,7 +246,8 @@ impl Firewall {
         Ok(closed)
     }
 
-    /// Those of these leases that live. Of a very large set this asks for each in microseconds, while reading takes its square.
+    /// Those of these leases that live. Of a very large set this asks for each in microseconds, while reading it
+    /// takes the square of its size.
     pub fn look_up(&mut self, keys: &[LeaseKey]) -> Result<Vec<Lease>, FirewallError> {
         let Self { transport, sets, .. } = self;
         let mut found = Vec::new();

@@ -93,7 +93,8 @@ fn renamed_and_replaced() {
     assert!(has_program(&scene, "to-peer1") && !has_program(&scene, "wan0"));
 }
 
-/// `ip` cannot take away what a BPF link holds. Where somebody else was quicker, that is said, and undone when it can be.
+/// `ip` cannot take away what a BPF link holds. Where somebody else was quicker, that is said, and ours is attached when
+/// it can be.
 #[test]
 fn somebody_elses_program() {
     let scene = Scene::guard();
@@ -103,7 +104,8 @@ fn somebody_elses_program() {
     knocks_through_xdp(&scene, &mut gate);
     let object = letmein_tests::gate::program("ebpf/bare.bpf.o").unwrap();
     let script = format!(
-        "ip link del to-peer1; ip link add to-peer1 type bridge; ip link set dev to-peer1 xdpgeneric obj {} sec xdp.frags",
+        "ip link del to-peer1; ip link add to-peer1 type bridge; \
+         ip link set dev to-peer1 xdpgeneric obj {} sec xdp.frags",
         object.display()
     );
     // Stopped, it cannot be quicker.

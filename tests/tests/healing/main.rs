@@ -1,5 +1,5 @@
-//! What others take away is put back, while the daemon runs: rules, sets, leases with the time that they had left, and the
-//! XDP program.
+//! What others take away is put back, while the daemon runs: rules, sets, leases with the time that they had left, and
+//! the XDP program.
 //! Needs root.
 
 #![expect(
