@@ -1,19 +1,24 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
+mod ends;
+mod others;
+
 use crate::{
+    clock,
     config::{Config, Resource, User},
-    firewall::{Changes, Firewall, FirewallError, LeaseKey, Protocol},
-    mirror::Mirror,
+    firewall::{Firewall, FirewallError, LeaseKey, Protocol},
+    xdp::{Shield, XdpError},
 };
+use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
-use std::{
-    collections::HashSet,
-    net::IpAddr,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, net::IpAddr, thread::sleep, time::Duration};
 use thiserror::Error;
-use tracing::info;
+use tracing::{error, info, warn};
+
+/// The kernel tells what is left of a lease in whole milliseconds, rounded down.
+const ROUNDING: Duration = Duration::from_millis(1);
+/// How many ended leases are forgotten at a time: it takes less than a millisecond.
+const SWEEP: usize = 1024;
 
 /// The kernel begins to collect what has run out after a second, and needs a tenth of a second for a million.
 const COLLECTION: Duration = Duration::from_millis(1200);
@@ -32,15 +37,23 @@ pub enum LeaseError {
     /// The kernel did not do it.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
+    /// The XDP program cannot be told, and would go on dropping the guest's packets.
+    #[error("the shield does not learn of it, so it is closed again")]
+    Shield(#[source] XdpError),
 }
 
-/// Opens and closes leases. The kernel's sets are the record; the mirror here counts them, and knows what has to be put
-/// back when somebody has flushed the ruleset ([`healing`](crate::healing)).
+/// Opens and closes leases. The kernel's sets are the record; the shield has a copy for the XDP program, and the
+/// mirror here counts, and knows what has to be put back when somebody has flushed the ruleset
+/// ([`healing`](crate::healing)).
+///
+/// What opens is in the sets first and in the shield second, what closes the other way around: the shield lets in
+/// nobody whom the firewall would not.
 pub struct Leases {
     firewall: Firewall,
+    shield: Option<Shield>,
     limit: u32,
     ports: HashSet<(Protocol, u16)>,
-    mirror: Mirror,
+    ends: Ends,
     /// Which sets were made anew and do not have all their leases again: IPv4, IPv6.
     lost: [bool; 2],
     /// The rules could not be put back: nobody tries that again for a knock.
@@ -49,45 +62,65 @@ pub struct Leases {
 
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
-    ///
-    /// `remembered` are all that there may be, if that is known.
-    pub fn take_over(
-        firewall: Firewall,
+    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
+        Self::take_over_known(firewall, config, None)
+    }
+
+    /// The same, if it is known which leases there may be: where they are very many, reading them takes long.
+    pub fn take_over_known(
+        mut firewall: Firewall,
         config: &Config,
-        remembered: Option<Vec<LeaseKey>>,
+        known: Option<Vec<LeaseKey>>,
     ) -> Result<Self, LeaseError> {
-        let mut leases = Self {
+        let leases = match known {
+            Some(keys) => firewall.look_up(&keys)?,
+            None => firewall.leases()?,
+        };
+        let now = clock::monotonic();
+        let mut taken = Self {
             firewall,
+            shield: None,
             limit: config.firewall.max_leases,
             ports: config.protected_ports().into_iter().collect(),
-            mirror: Mirror::new(),
+            ends: Ends::default(),
             lost: [false; 2],
             broken: false,
         };
         let mut orphans = Vec::new();
-        let living = match remembered {
-            Some(keys) => leases.firewall.look_up(&keys)?,
-            None => leases.firewall.leases()?,
-        };
-        let now = Instant::now();
-        for lease in living {
-            if leases.is_for_a_resource(&lease.key) {
-                leases.mirror.insert(lease.key, now, lease.remaining);
+        for lease in leases {
+            if taken.is_for_a_resource(&lease.key) {
+                taken.ends.set(lease.key, after(now, lease.remaining + ROUNDING));
             } else {
                 orphans.push(lease.key);
             }
         }
         if !orphans.is_empty() {
-            leases.firewall.close(&orphans)?;
+            taken.firewall.close(&orphans)?;
             info!(
                 "closed {} leases of resources that are no longer configured",
                 orphans.len()
             );
         }
-        if leases.mirror.len() > 0 {
-            info!("{} leases of an earlier run go on", leases.mirror.len());
+        if taken.ends.len() > 0 {
+            info!("{} leases of an earlier run go on", taken.ends.len());
         }
-        Ok(leases)
+        Ok(taken)
+    }
+
+    /// The most leases that there may be at one time: after a change of the configuration there may be more than it
+    /// allows.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX).max(self.limit)
+    }
+
+    /// Tells the shield of every lease, now and from now on.
+    pub fn stand_behind(&mut self, mut shield: Shield) -> Result<(), XdpError> {
+        for (key, end) in self.ends.iter() {
+            shield.admit(key, end)?;
+        }
+        self.shield = Some(shield);
+        Ok(())
     }
 
     /// Opens all ports of the resource for `address` and this long, or gives them that long again.
@@ -99,27 +132,14 @@ impl Leases {
         lease: Duration,
     ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
-        self.check_limit(&keys)?;
-        let mut opened = self.firewall.open(&keys, lease);
-        // Somebody has just flushed the ruleset, and nobody has come to put it back.
-        if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
-            self.repair()?;
-            opened = self.firewall.open(&keys, lease);
-        }
-        for _ in 0..COLLECTIONS {
-            if !matches!(opened, Err(FirewallError::Full { .. })) {
-                break;
-            }
-            // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
-            // let it: each transaction makes it start over.
-            sleep(COLLECTION);
-            opened = self.firewall.open(&keys, lease);
-        }
-        opened?;
-        let now = Instant::now();
+        self.make_room(&keys)?;
+        self.open_in_the_firewall(&keys, lease)?;
+        // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
+        let end = after(clock::monotonic(), lease);
         for key in &keys {
-            self.mirror.insert(*key, now, lease);
+            self.ends.set(*key, end);
         }
+        self.admit(&keys, end)?;
         info!(
             "{} opened {} ({}) for {address} until {} ({})",
             user.name,
@@ -134,9 +154,10 @@ impl Leases {
     /// Closes all ports of the resource for `address`. That none was open is no error.
     pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
+        self.shut_out(&keys);
         let closed = self.firewall.close(&keys)?;
         for key in &keys {
-            self.mirror.remove(key);
+            self.ends.remove(key);
         }
         let what = if closed == 0 {
             "revoked, though it was not open,"
@@ -152,98 +173,92 @@ impl Leases {
         Ok(())
     }
 
-    fn check_limit(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {
-        self.mirror.expire(Instant::now());
-        let added = keys.iter().filter(|key| !self.mirror.contains(key)).count();
-        if self.mirror.len() + added > self.limit as usize {
-            Err(LeaseError::TooMany { limit: self.limit })
-        } else {
-            Ok(())
+    fn open_in_the_firewall(&mut self, keys: &[LeaseKey], lease: Duration) -> Result<(), LeaseError> {
+        let mut opened = self.firewall.open(keys, lease);
+        // Somebody has just flushed the ruleset, and nobody has come to put it back.
+        if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
+            self.repair()?;
+            opened = self.firewall.open(keys, lease);
         }
+        for _ in 0..COLLECTIONS {
+            if !matches!(opened, Err(FirewallError::Full { .. })) {
+                break;
+            }
+            // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
+            // let it: each transaction makes it start over.
+            sleep(COLLECTION);
+            opened = self.firewall.open(keys, lease);
+        }
+        Ok(opened?)
     }
 
     fn is_for_a_resource(&self, key: &LeaseKey) -> bool {
         self.ports.contains(&(key.protocol, key.port))
     }
-}
 
-/// What somebody else did to rules and leases.
-impl Leases {
-    /// Takes note of leases that somebody else has added or deleted. Returns how many were deleted.
-    pub fn note(&mut self, changes: &Changes) -> usize {
-        let now = Instant::now();
-        for lease in &changes.added {
-            if self.is_for_a_resource(&lease.key) {
-                self.mirror.insert(lease.key, now, lease.remaining);
+    /// Forgets leases that have ended, but not so many that anybody would have to wait.
+    pub fn sweep(&mut self) {
+        for _ in 0..SWEEP {
+            if !self.forget_one() {
+                break;
             }
         }
-        let removed = changes.removed.iter();
-        removed.filter(|key| self.mirror.remove(key)).count()
     }
 
-    /// Whether the rules are as they should be, and no set lacks leases.
-    pub fn are_intact(&mut self) -> Result<bool, LeaseError> {
-        Ok(self.lost == [false; 2] && self.firewall.is_intact()?)
-    }
-
-    /// Puts the rules back.
-    pub fn repair(&mut self) -> Result<(), LeaseError> {
-        self.broken = true;
-        let lost = self.firewall.repair()?;
-        self.broken = false;
-        for (set, lost) in self.lost.iter_mut().zip(lost) {
-            *set |= lost;
+    /// Forgets as many ended leases as it takes for these to be no more than there may be.
+    fn make_room(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {
+        loop {
+            let added = keys.iter().filter(|key| !self.ends.contains(key)).count();
+            if self.ends.len() + added <= self.limit as usize {
+                return Ok(());
+            }
+            if !self.forget_one() {
+                return Err(LeaseError::TooMany { limit: self.limit });
+            }
         }
-        Ok(())
     }
 
-    /// The leases of the sets that were made anew.
-    pub fn lost(&mut self) -> Vec<LeaseKey> {
-        self.mirror.expire(Instant::now());
-        let lost = self.lost;
-        self.mirror.keys().filter(|key| lost[set_of(key)]).collect()
+    fn forget_one(&mut self) -> bool {
+        let ended = self.ends.pop_ended(clock::monotonic());
+        if let Some(key) = ended {
+            self.shut_out(&[key]);
+        }
+        ended.is_some()
     }
 
-    /// Puts these leases back, unless they have ended or were revoked meanwhile. Returns how many that are.
-    pub fn restore(&mut self, keys: &[LeaseKey]) -> Result<usize, LeaseError> {
-        let now = Instant::now();
-        let leases: Vec<_> = keys
-            .iter()
-            .filter_map(|key| self.mirror.lease(*key, now))
-            .collect();
-        Ok(self.firewall.restore(&leases)?)
+    /// Has the shield let the keys in, or closes them in the firewall as well.
+    fn admit(&mut self, keys: &[LeaseKey], end: u64) -> Result<(), LeaseError> {
+        let Some(shield) = &mut self.shield else {
+            return Ok(());
+        };
+        let Err(failed) = keys.iter().try_for_each(|key| shield.admit(key, end)) else {
+            return Ok(());
+        };
+        self.shut_out(keys);
+        match self.firewall.close(keys) {
+            Ok(_) => keys.iter().for_each(|key| self.ends.remove(key)),
+            Err(error) => error!(
+                "a lease that the shield knows nothing of runs on in the firewall: {:#}",
+                anyhow::Error::from(error)
+            ),
+        }
+        Err(LeaseError::Shield(failed))
     }
 
-    /// All that was lost is back.
-    pub const fn all_restored(&mut self) {
-        self.lost = [false; 2];
+    /// Tells the shield that these leases are over. If that fails they still are, as the firewall has it.
+    fn shut_out(&mut self, keys: &[LeaseKey]) {
+        let Some(shield) = &mut self.shield else {
+            return;
+        };
+        for key in keys {
+            if let Err(error) = shield.shut_out(key) {
+                warn!(
+                    "the shield goes on letting {key} through to the firewall: {:#}",
+                    anyhow::Error::from(error)
+                );
+            }
+        }
     }
-
-    /// All leases.
-    pub fn keys(&mut self) -> Vec<LeaseKey> {
-        self.mirror.expire(Instant::now());
-        self.mirror.keys().collect()
-    }
-
-    /// Forgets those of these leases that are not in the kernel. Returns how many that are.
-    pub fn forget_missing(&mut self, keys: &[LeaseKey]) -> Result<usize, LeaseError> {
-        let living: HashSet<_> = self
-            .firewall
-            .look_up(keys)?
-            .iter()
-            .map(|lease| lease.key)
-            .collect();
-        self.mirror.expire(Instant::now());
-        let missing = keys
-            .iter()
-            .filter(|key| !living.contains(key) && !self.lost[set_of(key)]);
-        Ok(missing.filter(|key| self.mirror.remove(key)).count())
-    }
-}
-
-/// Which of the two sets a lease is in.
-fn set_of(key: &LeaseKey) -> usize {
-    usize::from(!key.address.is_ipv4())
 }
 
 fn keys(resource: &Resource, address: IpAddr) -> Vec<LeaseKey> {
@@ -252,6 +267,11 @@ fn keys(resource: &Resource, address: IpAddr) -> Vec<LeaseKey> {
         .iter()
         .map(|port| LeaseKey::new(address, port.protocol, port.port))
         .collect()
+}
+
+/// This long after `now`, in nanoseconds.
+fn after(now: u64, duration: Duration) -> u64 {
+    now.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The time of day, UTC, at which a lease that starts now ends.

@@ -39,7 +39,7 @@ fn leases_that_have_run_out_never_make_the_set_look_full() {
     let user = config.user(UserId(1)).unwrap();
     let resource = config.resource(ResourceId(1)).unwrap();
     let firewall = Firewall::install(&config.firewall_plan()).unwrap();
-    let mut leases = Leases::take_over(firewall, &config, None).unwrap();
+    let mut leases = Leases::take_over(firewall, &config).unwrap();
     let mut number = 0x0A00_0000;
     let begun = Instant::now();
     while begun.elapsed() < 8 * LEASE {

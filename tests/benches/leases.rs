@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
 fn in_process(figures: &mut Figures) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let config = config(&folder)?;
-    let mut leases = Leases::take_over(Firewall::install(&config.firewall_plan())?, &config, None)?;
+    let mut leases = Leases::take_over(Firewall::install(&config.firewall_plan())?, &config)?;
     for number in 0..ROUNDS {
         let address = address(2 * MILLION + number);
         figures.add("open_us_empty", open(&config, &mut leases, address)?);
@@ -59,7 +59,7 @@ fn in_process(figures: &mut Figures) -> anyhow::Result<()> {
     fill(&mut firewall)?;
     figures.add("kernel_mib", kernel_mib()? - before);
     let keys = (0..MILLION).map(lease).map(|lease| lease.key).collect();
-    let mut leases = Leases::take_over(firewall, &config, Some(keys))?;
+    let mut leases = Leases::take_over_known(firewall, &config, Some(keys))?;
     let begun = Instant::now();
     let mut samples = Vec::new();
     while begun.elapsed() < SEVERAL_COLLECTIONS {

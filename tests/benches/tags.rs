@@ -77,6 +77,7 @@ fn plan(config: &Config) -> Plan<'_> {
             pairs: config.permits().len(),
             pin_directory: None,
         }),
+        shield: None,
     }
 }
 

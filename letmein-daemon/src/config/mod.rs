@@ -21,7 +21,7 @@ pub use error::{ConfigError, Position, Problem};
 pub use port::{Port, PortError};
 pub use raw::{ErrorPolicy, XdpMode};
 
-use crate::firewall::Mode;
+use crate::firewall::{Mode, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
 use std::{
     collections::HashMap,
@@ -116,6 +116,17 @@ pub struct Resource {
     pub ports: Vec<Port>,
     /// For how long.
     pub lease: Duration,
+    /// What of it the XDP program closes, too.
+    pub shield: Shield,
+}
+
+/// Which packets without a lease the XDP program drops, before the firewall sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shield {
+    /// SYNs to TCP ports.
+    pub tcp: bool,
+    /// All datagrams to UDP ports.
+    pub udp: bool,
 }
 
 impl Config {
@@ -185,5 +196,16 @@ impl Resource {
             .map(Port::to_string)
             .collect::<Vec<_>>()
             .join(", ")
+    }
+}
+
+impl Shield {
+    /// Whether it is about ports of this protocol.
+    #[must_use]
+    pub const fn covers(self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Tcp => self.tcp,
+            Protocol::Udp => self.udp,
+        }
     }
 }

@@ -78,6 +78,7 @@ pub(super) struct Firewall {
     pub default_lease: Given<DurationText>,
     pub max_lease: Given<DurationText>,
     pub max_leases: Given<i64>,
+    pub shield: Given<Shield>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +91,8 @@ pub(super) struct Resource {
     pub id: Given<IdText>,
     pub ports: Given<Vec<Spanned<PortText>>>,
     pub lease: Given<DurationText>,
+    pub shield: Given<Shield>,
+    pub shield_udp: Given<bool>,
 }
 
 #[derive(Deserialize)]
@@ -157,4 +160,14 @@ pub(super) enum Closed {
     Drop,
     /// A TCP reset or ICMP unreachable.
     Reject,
+}
+
+/// What the XDP program does with a packet that begins a conversation, and whose source holds no lease.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Shield {
+    /// Drop it.
+    Drop,
+    /// Leave it to the firewall.
+    Off,
 }

@@ -1,8 +1,15 @@
 //! What the firewall, the XDP program and the log need of a configuration.
 
-use super::{Config, ErrorPolicy, XdpMode};
+use super::{Config, ErrorPolicy, Port, XdpMode};
 use crate::firewall::{self, FirewallPlan, Protocol};
-use letmein_common::maps::{PermitKey, Settings};
+use letmein_common::{
+    maps::{PermitKey, Settings},
+    shield::PortRule,
+};
+use std::collections::BTreeSet;
+
+/// One lease is for one address, of either family.
+const WHOLE_ADDRESS: u8 = 128;
 
 impl Config {
     /// Every permitted pair of user and resource.
@@ -23,6 +30,40 @@ impl Config {
     pub fn protected_ports(&self) -> Vec<(Protocol, u16)> {
         let ports = self.resources.values().flat_map(|resource| &resource.ports);
         ports.map(|port| (port.protocol, port.port)).collect()
+    }
+
+    /// What the XDP program does about protected ports.
+    #[must_use]
+    pub fn port_rules(&self) -> Vec<(Protocol, u16, PortRule)> {
+        let covered = self.resources.values().flat_map(|resource| {
+            let ports = resource.ports.iter();
+            ports.filter(|port| resource.shield.covers(port.protocol))
+        });
+        covered
+            .map(|port| {
+                (
+                    port.protocol,
+                    port.port,
+                    PortRule::shielded(port.port, WHOLE_ADDRESS),
+                )
+            })
+            .collect()
+    }
+
+    /// The ports that the shield is about, as `tcp/22, udp/22`.
+    #[must_use]
+    pub fn shielded_ports(&self) -> String {
+        let rules = self.port_rules().into_iter();
+        let ports = rules.map(|(protocol, port, _)| Port { protocol, port });
+        let ports: BTreeSet<_> = ports.collect();
+        let names: Vec<_> = ports.iter().map(Port::to_string).collect();
+        names.join(", ")
+    }
+
+    fn shields(&self, protocol: Protocol) -> bool {
+        self.resources
+            .values()
+            .any(|resource| resource.shield.covers(protocol))
     }
 
     /// What the firewall has to look like.
@@ -59,6 +100,8 @@ impl Config {
             answer_strangers: u32::from(self.gate.error_policy == ErrorPolicy::Always),
             challenge: u32::from(self.gate.udp),
             silent: u32::from(self.gate.silent),
+            shield_tcp: u32::from(self.shields(Protocol::Tcp)),
+            shield_udp: u32::from(self.shields(Protocol::Udp)),
         }
     }
 

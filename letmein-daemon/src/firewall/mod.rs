@@ -17,8 +17,10 @@ mod ruleset;
 mod shape;
 mod watch;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
+use std::thread;
 use std::time::Duration;
 
 use nftables::batch::Batch;
@@ -41,6 +43,8 @@ use self::shape::Shape;
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest lease: ten years.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
+/// The kernel's hash table has grown by then.
+const GROWTH: Duration = Duration::from_millis(20);
 /// How often to start over when the kernel's state moved while it was being changed or read.
 const ATTEMPTS: usize = 5;
 /// Elements in one message.
@@ -297,6 +301,9 @@ impl Firewall {
                 },
             );
             match outcome {
+                // The kernel lists a set in parts, and counts from its beginning for each. When its hash table grows
+                // meanwhile, some elements come twice, and as many are left out.
+                Ok(()) if any_twice(&leases) => thread::sleep(GROWTH),
                 Ok(()) => {
                     if others > 0 {
                         warn!("{others} elements of set `{set}` in table `inet {table}` are no leases");
@@ -395,6 +402,11 @@ fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
     }
     nft::apply(ruleset::install(plan), "installing the rules")?;
     Ok(ruleset::rules(plan))
+}
+
+fn any_twice(leases: &[Lease]) -> bool {
+    let distinct: HashSet<_> = leases.iter().map(|lease| &lease.key).collect();
+    distinct.len() < leases.len()
 }
 
 fn netlink_error(errno: Errno, doing: &'static str) -> FirewallError {

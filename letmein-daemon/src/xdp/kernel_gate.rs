@@ -7,6 +7,7 @@ use super::{
     object::Object,
     packet_log::PacketLog,
     pin,
+    shield::{Shield, ShieldPlan},
 };
 use crate::silent::tags::{Change, EPOCHS};
 use aya::{
@@ -21,6 +22,7 @@ use letmein_common::{
     keccak::LANES,
     maps::{Pending, PendingKey, PermitKey, Settings},
     reason::Counters,
+    shield::RULES,
 };
 use log::Log;
 use nix::errno::Errno;
@@ -43,6 +45,8 @@ pub struct Plan<'a> {
     pub pending_challenges: u32,
     /// What silent knocks take, if they are taken.
     pub silent: Option<SilentPlan<'a>>,
+    /// What the shield takes, if there are ports that it is about.
+    pub shield: Option<ShieldPlan>,
 }
 
 /// What silent knocks take besides.
@@ -61,6 +65,7 @@ pub struct KernelGate {
     links: std::collections::HashMap<String, XdpLinkId>,
     tags: HashMap<MapData, u64, [u64; 5]>,
     remembers: bool,
+    shield: Option<Shield>,
     pending: HashMap<MapData, PendingKey, Pending>,
     counters: PerCpuArray<MapData, Counters>,
 }
@@ -93,6 +98,11 @@ impl KernelGate {
             )
             .map_max_entries("NONCES", nonces)
             .map_max_entries("PENDING", plan.pending_challenges.max(1))
+            .map_max_entries("RULES", plan.shield.as_ref().map_or(1, |_| RULES))
+            .map_max_entries(
+                "LEASES",
+                plan.shield.as_ref().map_or(1, |shield| shield.leases.max(1)),
+            )
             .load(object.bytes())
             .map_err(load_error)?;
         // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
@@ -102,6 +112,8 @@ impl KernelGate {
             fill_keys(take(&mut ebpf, "SILENT_KEYS")?, "SILENT_KEYS", &silent.keys)?;
         }
         fill_permits(&mut ebpf, plan)?;
+        let shield = plan.shield.as_ref();
+        let shield = shield.map(|plan| Shield::new(&mut ebpf, plan)).transpose()?;
         let pending = take(&mut ebpf, "PENDING")?;
         let counters = take(&mut ebpf, "COUNTERS")?;
         let tags = take(&mut ebpf, "TAGS")?;
@@ -110,6 +122,7 @@ impl KernelGate {
             links: std::collections::HashMap::new(),
             tags,
             remembers,
+            shield,
             pending,
             counters,
         })
@@ -159,6 +172,11 @@ impl KernelGate {
             },
         };
         changed.map_err(|source| XdpError::Map { map: "TAGS", source })
+    }
+
+    /// The shield, once; `None` also if there is no port that it is about. It knows no leases yet.
+    pub const fn shield(&mut self) -> Option<Shield> {
+        self.shield.take()
     }
 
     /// The silent knocks, once. Needs a runtime.
@@ -238,7 +256,10 @@ fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
 }
 
 /// Takes a map out of the object.
-fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, map: &'static str) -> Result<M, XdpError> {
+pub(super) fn take<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    map: &'static str,
+) -> Result<M, XdpError> {
     let found = ebpf.take_map(map).ok_or(XdpError::Missing(map))?;
     M::try_from(found).map_err(|source| XdpError::Map { map, source })
 }

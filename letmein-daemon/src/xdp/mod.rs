@@ -7,6 +7,7 @@ mod knocks;
 mod object;
 mod packet_log;
 mod pin;
+mod shield;
 
 pub use attach::{Attached, Mode};
 pub use error::XdpError;
@@ -15,3 +16,4 @@ pub use knocks::Knocks;
 pub use object::Object;
 pub use packet_log::PacketLog;
 pub use pin::forget;
+pub use shield::{Shield, ShieldPlan};

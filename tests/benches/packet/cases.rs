@@ -7,6 +7,7 @@ use letmein_common::{
     hmac::{Auth, KeyedStates},
     maps::{Pending, PendingKey, PermitKey, Settings, Tag},
     reason::Reason,
+    shield::PortRule,
     source::{Address, Prefixes},
     wire::{
         challenge::{Message, NO_TOKEN, Operation},
@@ -14,9 +15,11 @@ use letmein_common::{
     },
 };
 use letmein_daemon::{
+    firewall::{LeaseKey, Protocol},
     silent::tags::Change,
-    xdp::{Plan, SilentPlan},
+    xdp::{Plan, Shield, ShieldPlan, SilentPlan, XdpError},
 };
+use std::net::Ipv4Addr;
 
 /// Verdicts of `linux/bpf.h`.
 const XDP_DROP: u32 = 1;
@@ -31,6 +34,13 @@ const GATE: [u8; 4] = [192, 0, 2, 1];
 const SOURCE_PORT: u16 = 40_000;
 const TOKEN: Auth = [0x77; 32];
 const TAG: u64 = 0x0123_4567_89AB_CDEF;
+/// A protected port, and how many others hold leases for it.
+const PROTECTED: u16 = 22;
+const OTHERS: u32 = 1_000_000;
+/// Where those are: 10.0.0.0/8.
+const NEIGHBOURS: u32 = 0x0A00_0000;
+/// Holds none.
+const STRANGER: [u8; 4] = [198, 51, 100, 7];
 
 /// A frame, and what has to become of it.
 pub struct Case {
@@ -102,6 +112,8 @@ impl Cases {
                 answer_strangers: 0,
                 challenge: 1,
                 silent: 1,
+                shield_tcp: 1,
+                shield_udp: 0,
             },
             users: vec![(USER, &self.key)],
             permits: vec![PermitKey {
@@ -115,7 +127,21 @@ impl Cases {
                 pairs: 1,
                 pin_directory: None,
             }),
+            shield: Some(ShieldPlan {
+                rules: vec![(Protocol::Tcp, PROTECTED, PortRule::shielded(PROTECTED, 128))],
+                leases: OTHERS + 1,
+            }),
         }
+    }
+
+    /// The lease of [`SOURCE`], and very many others.
+    pub fn lease(shield: &mut Shield) -> Result<(), XdpError> {
+        let others = (NEIGHBOURS..NEIGHBOURS + OTHERS).map(Ipv4Addr::from);
+        for address in others.chain([SOURCE.into()]) {
+            let key = LeaseKey::new(address.into(), Protocol::Tcp, PROTECTED);
+            shield.admit(&key, u64::MAX)?;
+        }
+        Ok(())
     }
 
     /// The challenge that the genuine RESPONSE answers.
@@ -154,6 +180,14 @@ impl Cases {
         vec![
             Case::other("other_traffic_ns", udp(443, &[0; 56])),
             Case::other("other_tcp_ns", tcp(443)),
+            Case::other("other_syn_ns", syn(SOURCE, 443)),
+            Case {
+                name: "shield_drop_ns",
+                frame: syn(STRANGER, PROTECTED),
+                verdict: XDP_DROP,
+                counted: Counted::Refused(Reason::Shield),
+            },
+            Case::other("shield_lease_ns", syn(SOURCE, PROTECTED)),
             Case::refused("junk_ns", &[0x5A; 100], Reason::Length),
             Case::refused("unknown_user_ns", &stranger, Reason::UnknownUser),
             Case::refused("forged_challenge_ns", &forged, Reason::Auth),
@@ -236,5 +270,15 @@ fn tcp(port: u16) -> Vec<u8> {
         .tcp(SOURCE_PORT, port, 1, 65_535);
     let mut frame = Vec::new();
     let _written = builder.write(&mut frame, &[0; 56]);
+    frame
+}
+
+fn syn(source: [u8; 4], port: u16) -> Vec<u8> {
+    let builder = ethernet()
+        .ipv4(source, GATE, 64)
+        .tcp(SOURCE_PORT, port, 1, 65_535)
+        .syn();
+    let mut frame = Vec::new();
+    let _written = builder.write(&mut frame, &[]);
     frame
 }

@@ -43,6 +43,8 @@ fn main() -> anyhow::Result<()> {
     run(gate.program()?, &knock, 1)?;
     let mut hot = cases.hot();
     hot.push(replayed);
+    let mut shield = gate.shield().context("the gate has no shield")?;
+    Cases::lease(&mut shield)?;
     for case in &hot {
         verify(&gate, case)?;
     }
@@ -71,6 +73,10 @@ fn main() -> anyhow::Result<()> {
     let ratio = figures.median("forged_challenge_ns") / figures.median("native_hmac_ns");
     figures.print(&[
         beyond("other_traffic_ns"),
+        beyond("other_tcp_ns"),
+        beyond("other_syn_ns"),
+        beyond("shield_drop_ns"),
+        beyond("shield_lease_ns"),
         beyond("junk_ns"),
         beyond("unknown_user_ns"),
         beyond("silent_unknown_tag_ns"),

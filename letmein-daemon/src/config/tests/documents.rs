@@ -3,7 +3,7 @@
 use super::KEY;
 use crate::config::{
     Config,
-    raw::{self, Closed, ErrorPolicy, FirewallMode, Transport, XdpMode},
+    raw::{self, Closed, ErrorPolicy, FirewallMode, Shield, Transport, XdpMode},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
@@ -78,6 +78,8 @@ fn choices() -> Vec<(&'static str, &'static str, Vec<String>)> {
         ("gate", "error-policy", words::<ErrorPolicy>()),
         ("firewall", "mode", words::<FirewallMode>()),
         ("firewall", "closed", words::<Closed>()),
+        ("firewall", "shield", words::<Shield>()),
+        ("resources", "shield", words::<Shield>()),
     ]
 }
 
@@ -264,14 +266,23 @@ fn the_defaults_of_the_example_are_the_defaults() {
 #[test]
 fn the_defaults_of_the_docs_are_those_of_the_example() {
     let documented = documented();
+    // Where the docs name another option, its default is meant.
+    let default_of = |section: &str, name: &str| {
+        let same = |row: &&Shown| row.section == section && row.name == name;
+        let default = &documented.iter().find(same).unwrap().default;
+        let others = |row: &&Shown| *default == format!("{}.{}", row.section, row.name);
+        documented
+            .iter()
+            .find(others)
+            .map_or(default, |other| &other.default)
+    };
     let mut compared = 0;
     for option in exemplified()
         .iter()
         .filter(|option| !option.default.is_empty() && option.name != "key")
     {
-        let same = |row: &&Shown| row.section == option.section && row.name == option.name;
         assert_eq!(
-            documented.iter().find(same).unwrap().default,
+            *default_of(&option.section, &option.name),
             option.default,
             "{option:?}"
         );

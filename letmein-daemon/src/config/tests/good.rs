@@ -3,7 +3,9 @@
 use super::{GATE, KEY, parse};
 use crate::config::{ErrorPolicy, Port, XdpMode};
 use crate::firewall::{Closed, Mode, Protocol};
-use letmein_common::{ResourceId, UserId, bucket::Limit, maps::PermitKey, source::Prefixes};
+use letmein_common::{
+    ResourceId, UserId, bucket::Limit, maps::PermitKey, shield::PortRule, source::Prefixes,
+};
 use std::time::Duration;
 
 #[test]
@@ -195,4 +197,57 @@ fn what_is_hardly_meant_is_a_warning() {
         matches!(empty[..], [users, resources] if users.contains("[users.NAME]") && resources.contains("[resources.NAME]")),
         "{empty:?}"
     );
+}
+
+/// What the shield is about, of a resource with `tcp/22` and `udp/1` and another with `tcp/80`.
+fn shields(gate: &str, firewall: &str, resource: &str) -> Vec<(Protocol, u16, PortRule)> {
+    let config = parse(&format!(
+        "[gate]\ninterfaces = [\"eth0\"]\n{gate}\n[firewall]\n{firewall}\n\
+         [resources.a]\nid = \"1\"\nports = [\"tcp/22\", \"udp/1\"]\n{resource}\n\
+         [resources.b]\nid = \"2\"\nports = [\"tcp/80\"]\n"
+    ))
+    .unwrap();
+    let mut rules = config.port_rules();
+    rules.sort_by_key(|(protocol, port, _)| (*protocol, *port));
+    let has = |protocol| u32::from(rules.iter().any(|rule| rule.0 == protocol));
+    let settings = config.settings();
+    assert_eq!(settings.shield_tcp, has(Protocol::Tcp));
+    assert_eq!(settings.shield_udp, has(Protocol::Udp));
+    rules
+}
+
+#[test]
+fn the_shield_is_where_it_is_wanted() {
+    let rule = |protocol, port| (protocol, port, PortRule::shielded(port, 128));
+    let [a, b, udp] = [
+        rule(Protocol::Tcp, 22),
+        rule(Protocol::Tcp, 80),
+        rule(Protocol::Udp, 1),
+    ];
+    for (gate, firewall, resource, expected) in [
+        ("", "", "", vec![a, b]),
+        ("", "mode = \"chain\"", "", vec![a, b]),
+        ("", "", "shield = \"off\"", vec![b]),
+        ("", "", "shield-udp = true", vec![a, b, udp]),
+        ("", "", "shield-udp = false", vec![a, b]),
+        ("", "shield = \"off\"", "", vec![]),
+        ("", "shield = \"off\"", "shield = \"drop\"", vec![a]),
+        (
+            "",
+            "shield = \"off\"",
+            "shield = \"drop\"\nshield-udp = true",
+            vec![a, udp],
+        ),
+        ("", "closed = \"reject\"", "", vec![]),
+        ("", "closed = \"reject\"", "shield = \"drop\"", vec![a]),
+        ("", "closed = \"reject\"\nshield = \"drop\"", "", vec![a, b]),
+        ("xdp = \"off\"", "", "", vec![]),
+        ("xdp = \"off\"", "shield = \"off\"", "shield = \"off\"", vec![]),
+    ] {
+        assert_eq!(
+            shields(gate, firewall, resource),
+            expected,
+            "{gate} {firewall} {resource}"
+        );
+    }
 }

@@ -4,6 +4,7 @@
 mod firewall;
 mod gate;
 mod resources;
+mod shield;
 mod users;
 
 use super::{
@@ -66,7 +67,7 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let mut report = Report::new(source.path, source.text);
 
     let gate = gate::check(&mut report, file.gate, source.interfaces);
-    let (firewall, leases) = firewall::check(&mut report, file.firewall);
+    let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
     let (resources, ids) = resources::check(&mut report, &file.resources, &gate, &leases);
     let users = users::check(&mut report, &file.users, &ids, source, gate.silent);
     report.finish(Config {

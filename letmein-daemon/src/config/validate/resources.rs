@@ -46,6 +46,7 @@ pub(super) fn check(
         ids.insert(name.to_owned(), id);
         let lease = leases.resource(report, name, &resource.lease);
         let ports = claims.ports(report, name, &section.span(), resource.ports.as_ref());
+        let shield = leases.shield.resource(report, name, resource, &ports);
         if let Some(id) = id {
             resources.insert(
                 id,
@@ -53,6 +54,7 @@ pub(super) fn check(
                     name: name.to_owned(),
                     ports,
                     lease,
+                    shield,
                 },
             );
         }
