@@ -9,5 +9,7 @@ mod client;
 mod forged;
 mod gate;
 mod lost;
+mod proxy;
+mod ssh;
 mod tcp;
 mod usage;
