@@ -27,6 +27,8 @@ pub enum Command {
     Knock(Knock),
     /// Close it again.
     Revoke(Knock),
+    /// Tell what can be told without a knock.
+    Status(Status),
     /// Knock, and become `ssh` to that host.
     Ssh(Ssh),
     /// Knock, connect, and relay standard input and output: OpenSSH's `ProxyCommand letmein proxy %h %p`.
@@ -37,20 +39,20 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct Knock {
-    /// The gate: the name of a `servers` section, or its host.
+    /// The gate: the name of a `servers` section, or its host. Or, for each thing to open, HOST:PORT or HOST:NAME.
+    #[arg(value_name = "HOST")]
     pub host: String,
-    /// What to open: the port or the name of one of the server's resources.
-    #[arg(
-        value_name = "PORT|NAME",
-        conflicts_with = "resource",
-        required_unless_present = "resource"
-    )]
-    pub wanted: Option<String>,
+    /// What to open: ports or names of the server's resources, all at once.
+    #[arg(value_name = "PORT|NAME", conflicts_with = "resource")]
+    pub wanted: Vec<String>,
     /// What to open: the resource's id (hexadecimal) or name.
     #[arg(short, long, value_name = "ID|NAME")]
     pub resource: Option<String>,
     #[command(flatten)]
     pub how: How,
+    /// Tell the outcome as one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to knock, whatever for.
@@ -93,6 +95,18 @@ pub struct How {
     /// Wait until the TCP port takes connections, 10s unless told otherwise, and repeat a silent knock that gets lost.
     #[arg(long, value_name = "DURATION", value_parser = values::wait, num_args = 0..=1, default_missing_value = "10s")]
     pub wait: Option<Duration>,
+}
+
+#[derive(Args)]
+pub struct Status {
+    /// The gate: the name of a `servers` section, or its host.
+    pub host: String,
+    /// The user's id, when the configuration has several for this host.
+    #[arg(short, long, value_name = "ID", value_parser = values::user_id)]
+    pub user: Option<UserId>,
+    /// Tell it as one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]
@@ -162,7 +176,7 @@ mod tests {
     fn options_are_those_of_the_other_client() {
         let all = knock("gate 22 -u 1a -P 5801 -T -4 -6").unwrap();
         assert_eq!(all.host, "gate");
-        assert_eq!(all.wanted.as_deref(), Some("22"));
+        assert_eq!(all.wanted, ["22"]);
         let how = all.how;
         assert_eq!(how.user, Some(UserId(0x1A)));
         assert_eq!(how.server_port, Some(5801));
@@ -191,7 +205,6 @@ mod tests {
     fn what_contradicts_itself_is_refused() {
         for (arguments, kind) in [
             ("", ErrorKind::MissingRequiredArgument),
-            ("gate", ErrorKind::MissingRequiredArgument),
             ("gate 22 -r 1", ErrorKind::ArgumentConflict),
             ("gate 22 -T -U", ErrorKind::ArgumentConflict),
             ("gate 22 -T --silent", ErrorKind::ArgumentConflict),

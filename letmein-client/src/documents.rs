@@ -131,6 +131,22 @@ fn the_defaults_are_the_defaults() {
 }
 
 #[test]
+fn every_command_is_documented_and_no_other() {
+    let documented: BTreeSet<_> = rows("Command")
+        .iter()
+        .filter_map(|row| {
+            row[0]
+                .split(' ')
+                .nth(1)
+                .map(|verb| verb.trim_matches('`').to_owned())
+        })
+        .collect();
+    let command = Cli::command();
+    let verbs = command.get_subcommands().map(|verb| verb.get_name().to_owned());
+    assert_eq!(documented, verbs.collect());
+}
+
+#[test]
 fn every_option_of_the_command_line_is_documented_and_no_other() {
     let mut command = Cli::command();
     command.build();
@@ -158,13 +174,15 @@ fn every_option_of_the_command_line_is_documented_and_no_other() {
         .collect()
     };
     let verb = |name: &str| options(command.find_subcommand(name).unwrap(), false);
-    assert_eq!(
-        documented("Option of `knock`, `revoke`, `ssh` and `proxy`"),
-        verb("knock")
-    );
-    for same in ["revoke", "ssh", "proxy"] {
-        assert_eq!(verb("knock"), verb(same), "{same}");
+    let mut of_knocks = documented("Option of `knock`, `revoke`, `ssh` and `proxy`");
+    for same in ["ssh", "proxy"] {
+        assert_eq!(of_knocks, verb(same), "{same}");
     }
+    of_knocks.extend(documented("Further option of `knock` and `revoke`"));
+    for same in ["knock", "revoke"] {
+        assert_eq!(of_knocks, verb(same), "{same}");
+    }
+    assert_eq!(documented("Option of `status`"), verb("status"));
     assert_eq!(documented("Option of `gen-key`"), verb("gen-key"));
     let mut of_all = options(&command, true);
     of_all.extend(["-h, --help".to_owned(), "-V, --version".to_owned()]);

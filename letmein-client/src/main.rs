@@ -14,16 +14,21 @@ mod plan;
 mod proxy;
 mod secret;
 mod ssh;
+mod status;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
 use exchange::Failure;
 use letmein_common::wire::challenge::Operation;
+use serde::Serialize;
 use std::{
     fmt::Display,
     io::{self, Write as _},
     process::ExitCode,
 };
+
+/// That of what `--json` prints. It changes when something of it goes away or means something else.
+const JSON_VERSION: u32 = 1;
 
 /// Usage or configuration; what clap exits with, too.
 const USAGE: u8 = 2;
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
     match &cli.command {
         Command::Knock(options) => knock::run(&cli, Operation::Knock, options),
         Command::Revoke(options) => knock::run(&cli, Operation::Revoke, options),
+        Command::Status(options) => status::run(&cli, options),
         Command::Ssh(options) => ssh::run(&cli, options),
         Command::Proxy(options) => proxy::run(&cli, options),
         Command::GenKey(options) => match gen_key::run(options) {
@@ -48,6 +54,14 @@ fn print(text: &str) -> ExitCode {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(USAGE, format_args!("cannot write to standard output: {error}")),
+    }
+}
+
+/// One object, in one line.
+fn print_json(report: &impl Serialize) -> ExitCode {
+    match serde_json::to_string(report) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => fail(USAGE, format_args!("cannot write JSON: {error}")),
     }
 }
 

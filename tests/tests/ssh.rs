@@ -162,3 +162,21 @@ fn match_exec_with_challenge_knocks() {
 fn match_exec_with_silent_knocks() {
     match_exec(Mode::Silent, "knock %h %p --wait");
 }
+
+/// What `letmein status` says before a knock and after it.
+#[test]
+fn status_tells_a_closed_port_from_an_open_one() {
+    let scene = Scene::new(Mode::Challenge);
+    let status = || scene.client.command(&["status", "gate"]);
+    let said = |output: Output| String::from_utf8(output.stdout).unwrap();
+    let before = said(scene.run(status()));
+    assert!(
+        before.contains("ssh (00000001): 10.77.1.1:22 is silent"),
+        "{before}"
+    );
+    let knock = scene.run(scene.client.command(&["knock", "gate:22", "gate:ssh"]));
+    assert_eq!(said(knock), "22 on 10.77.1.1 is open\nssh on 10.77.1.1 is open\n");
+    let after = scene.lab.client.enter(|| status().output()).unwrap();
+    let after = said(after.unwrap());
+    assert!(after.contains("10.77.1.1:22 is open"), "{after}");
+}

@@ -87,7 +87,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { .. } => 1,
             Self::NoAnswer { .. }

@@ -4,6 +4,7 @@
 mod failure;
 mod gate;
 mod own_address;
+mod port;
 mod resolve;
 mod silent;
 mod tcp;
@@ -11,6 +12,8 @@ mod udp;
 mod wait;
 
 pub use failure::{Failure, exit_code};
+pub use port::{Answer, try_port};
+pub use resolve::addresses;
 
 use crate::{
     config::Transport,
@@ -37,7 +40,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// the first success took.
 pub fn run(plan: &Arc<Plan>) -> Result<Duration, Vec<Failure>> {
     let deadline = Instant::now() + plan.timeout;
-    let addresses = addresses(plan, deadline)?;
+    let addresses = find(plan, deadline)?;
     knock_on(plan, &addresses, deadline)
 }
 
@@ -45,7 +48,7 @@ pub fn run(plan: &Arc<Plan>) -> Result<Duration, Vec<Failure>> {
 /// attempts are given up before the service has seen them.
 pub fn run_and_connect(plan: &Arc<Plan>, port: u16, duration: Duration) -> Result<TcpStream, Vec<Failure>> {
     let deadline = Instant::now() + plan.timeout;
-    let gates = addresses(plan, deadline)?;
+    let gates = find(plan, deadline)?;
     knock_on(plan, &gates, deadline)?;
     let to: Vec<_> = gates
         .iter()
@@ -73,7 +76,7 @@ pub fn connect_directly(
 ) -> Result<TcpStream, Failure> {
     let deadline = Instant::now() + limit;
     let mut last = None;
-    for at in resolve::addresses(host, port, families, deadline)? {
+    for at in addresses(host, port, families, deadline)? {
         match TcpStream::connect_timeout(&at, limit) {
             Ok(stream) => return Ok(stream),
             Err(source) => last = Some(Failure::Direct { at, source }),
@@ -85,9 +88,8 @@ pub fn connect_directly(
     }))
 }
 
-fn addresses(plan: &Plan, deadline: Instant) -> Result<Vec<SocketAddr>, Vec<Failure>> {
-    let found = resolve::addresses(&plan.host, plan.port, plan.families, deadline)
-        .map_err(|failure| vec![failure])?;
+fn find(plan: &Plan, deadline: Instant) -> Result<Vec<SocketAddr>, Vec<Failure>> {
+    let found = addresses(&plan.host, plan.port, plan.families, deadline).map_err(|failure| vec![failure])?;
     for address in &found {
         plan.say(format_args!("{} is {}", plan.host, address.ip()));
     }

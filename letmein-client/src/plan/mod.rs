@@ -1,6 +1,9 @@
 //! What to do: the command line and the configuration brought together and checked.
 
 mod choose;
+mod targets;
+
+pub use targets::targets;
 
 use crate::{
     cli::How,
@@ -193,6 +196,15 @@ impl Plan {
             (_, _, Some(_)) => format!("{wanted} on {host} is open, after {} ms", took.as_millis().max(1)),
             (_, Some(_), None) => format!("{wanted} on {host}: silent knock sent"),
             (_, None, None) => format!("{wanted} on {host} is open"),
+        }
+    }
+
+    /// What has been done, in one word.
+    pub fn state(&self) -> &'static str {
+        match (self.operation, self.silent, self.wait) {
+            (Operation::Revoke, None, _) => "closed",
+            (_, Some(_), None) => "sent",
+            _ => "open",
         }
     }
 

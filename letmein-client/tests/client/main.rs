@@ -10,6 +10,8 @@ mod forged;
 mod gate;
 mod lost;
 mod proxy;
+mod several;
 mod ssh;
+mod status;
 mod tcp;
 mod usage;
