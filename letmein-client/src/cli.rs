@@ -1,7 +1,7 @@
 //! The command line, as typed.
 
 use crate::config::{Address, values};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use letmein_common::UserId;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -35,6 +35,23 @@ pub enum Command {
     Proxy(Proxy),
     /// Make a random key for a user: 64 hexadecimal digits, the same for gate and client.
     GenKey(GenKey),
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// Shells with completions.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Fish,
+    Zsh,
 }
 
 #[derive(Args)]

@@ -10,6 +10,7 @@ mod documents;
 mod exchange;
 mod gen_key;
 mod knock;
+mod manual;
 mod plan;
 mod proxy;
 mod secret;
@@ -44,6 +45,11 @@ fn main() -> ExitCode {
         Command::GenKey(options) => match gen_key::run(options) {
             Ok(text) => print(&text),
             Err(error) => fail(USAGE, format_args!("{error:#}")),
+        },
+        Command::Completions { shell } => print(&manual::completions(*shell)),
+        Command::Man => match manual::page() {
+            Ok(page) => print(&page),
+            Err(error) => fail(USAGE, format_args!("cannot make the manual page: {error}")),
         },
     }
 }
