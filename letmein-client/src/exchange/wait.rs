@@ -186,3 +186,40 @@ impl Schedule {
         self.next = now + self.pause;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+    use std::net::TcpListener;
+
+    /// Attempts that a full queue swallows, as a closed port does: once there is room again, their own repetitions would
+    /// get through one after the other.
+    #[test]
+    fn the_first_connection_is_the_only_one() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        socket.listen(0).unwrap();
+        let service = TcpListener::from(socket);
+        let at = service.local_addr().unwrap();
+        let filling = TcpStream::connect(at).unwrap();
+        let waiting = thread::spawn(move || {
+            let again = || Ok::<_, io::Error>(());
+            connect(&[at], Duration::from_secs(20), Told::Open, again).ok()
+        });
+        // Some attempts have been swallowed by now.
+        thread::sleep(Duration::from_millis(400));
+        let (mut accepted, began) = (Vec::new(), Instant::now());
+        service.set_nonblocking(true).unwrap();
+        // All that were under way would have been repeated by now.
+        while began.elapsed() < Duration::from_secs(3) {
+            accepted.extend(service.accept());
+            thread::sleep(Duration::from_millis(5));
+        }
+        let peers: Vec<_> = accepted.iter().map(|(_, peer)| *peer).collect();
+        let ours = waiting.join().unwrap().unwrap();
+        assert_eq!(peers, [filling.local_addr().unwrap(), ours.local_addr().unwrap()]);
+    }
+}
