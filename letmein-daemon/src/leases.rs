@@ -1,16 +1,17 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
 mod ends;
+mod others;
 
 use crate::{
     clock,
     config::{Config, Resource, User},
-    firewall::{Firewall, FirewallError, LeaseKey},
+    firewall::{Firewall, FirewallError, LeaseKey, Protocol},
     xdp::{Shield, XdpError},
 };
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashSet, net::IpAddr, time::Duration};
+use std::{collections::HashSet, net::IpAddr, thread::sleep, time::Duration};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -18,6 +19,11 @@ use tracing::{error, info, warn};
 const ROUNDING: Duration = Duration::from_millis(1);
 /// How many ended leases are forgotten at a time: it takes less than a millisecond.
 const SWEEP: usize = 1024;
+
+/// The kernel begins to collect what has run out after a second, and needs a tenth of a second for a million.
+const COLLECTION: Duration = Duration::from_millis(1200);
+/// How many of them a knock waits for, when others change nftables, too.
+const COLLECTIONS: u32 = 3;
 
 /// Why a genuine knock opens nothing.
 #[derive(Debug, Error)]
@@ -37,7 +43,8 @@ pub enum LeaseError {
 }
 
 /// Opens and closes leases. The kernel's sets are the record; the shield has a copy for the XDP program, and the
-/// mirror here only counts.
+/// mirror here counts, and knows what has to be put back when somebody has flushed the ruleset
+/// ([`healing`](crate::healing)).
 ///
 /// What opens is in the sets first and in the shield second, what closes the other way around: the shield lets in
 /// nobody whom the firewall would not.
@@ -45,37 +52,59 @@ pub struct Leases {
     firewall: Firewall,
     shield: Option<Shield>,
     limit: u32,
+    ports: HashSet<(Protocol, u16)>,
     ends: Ends,
+    /// Which sets were made anew and do not have all their leases again: IPv4, IPv6.
+    lost: [bool; 2],
+    /// The rules could not be put back: nobody tries that again for a knock.
+    broken: bool,
 }
 
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
-    pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        let ports: HashSet<_> = config.protected_ports().into_iter().collect();
-        let mut ends = Ends::default();
-        let mut orphans = Vec::new();
-        let leases = firewall.leases()?;
+    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
+        Self::take_over_known(firewall, config, None)
+    }
+
+    /// The same, if it is known which leases there may be: where they are very many, reading them takes long.
+    pub fn take_over_known(
+        mut firewall: Firewall,
+        config: &Config,
+        known: Option<Vec<LeaseKey>>,
+    ) -> Result<Self, LeaseError> {
+        let leases = match known {
+            Some(keys) => firewall.look_up(&keys)?,
+            None => firewall.leases()?,
+        };
         let now = clock::monotonic();
+        let mut taken = Self {
+            firewall,
+            shield: None,
+            limit: config.firewall.max_leases,
+            ports: config.protected_ports().into_iter().collect(),
+            ends: Ends::default(),
+            lost: [false; 2],
+            broken: false,
+        };
+        let mut orphans = Vec::new();
         for lease in leases {
-            if ports.contains(&(lease.key.protocol, lease.key.port)) {
-                ends.set(lease.key, after(now, lease.remaining + ROUNDING));
+            if taken.is_for_a_resource(&lease.key) {
+                taken.ends.set(lease.key, after(now, lease.remaining + ROUNDING));
             } else {
                 orphans.push(lease.key);
             }
         }
         if !orphans.is_empty() {
-            firewall.close(&orphans)?;
+            taken.firewall.close(&orphans)?;
             info!(
                 "closed {} leases of resources that are no longer configured",
                 orphans.len()
             );
         }
-        Ok(Self {
-            firewall,
-            shield: None,
-            limit: config.firewall.max_leases,
-            ends,
-        })
+        if taken.ends.len() > 0 {
+            info!("{} leases of an earlier run go on", taken.ends.len());
+        }
+        Ok(taken)
     }
 
     /// The most leases that there may be at one time: after a change of the configuration there may be more than it
@@ -104,7 +133,7 @@ impl Leases {
     ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.make_room(&keys)?;
-        self.firewall.open(&keys, lease)?;
+        self.open_in_the_firewall(&keys, lease)?;
         // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
         let end = after(clock::monotonic(), lease);
         for key in &keys {
@@ -142,6 +171,29 @@ impl Leases {
             resource.port_list()
         );
         Ok(())
+    }
+
+    fn open_in_the_firewall(&mut self, keys: &[LeaseKey], lease: Duration) -> Result<(), LeaseError> {
+        let mut opened = self.firewall.open(keys, lease);
+        // Somebody has just flushed the ruleset, and nobody has come to put it back.
+        if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
+            self.repair()?;
+            opened = self.firewall.open(keys, lease);
+        }
+        for _ in 0..COLLECTIONS {
+            if !matches!(opened, Err(FirewallError::Full { .. })) {
+                break;
+            }
+            // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
+            // let it: each transaction makes it start over.
+            sleep(COLLECTION);
+            opened = self.firewall.open(keys, lease);
+        }
+        Ok(opened?)
+    }
+
+    fn is_for_a_resource(&self, key: &LeaseKey) -> bool {
+        self.ports.contains(&(key.protocol, key.port))
     }
 
     /// Forgets leases that have ended, but not so many that anybody would have to wait.

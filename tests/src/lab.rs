@@ -48,31 +48,37 @@ impl Lab {
             client: client?,
             other: other?,
         };
-        for (number, peer) in [(1, &lab.client), (2, &lab.other)] {
-            let (near, far) = (format!("to-peer{number}"), "to-server");
-            ip(&[
-                "-n",
-                &lab.server.name,
-                "link",
-                "add",
-                &near,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                far,
-                "netns",
-                &peer.name,
-            ])?;
-            for (host, device, last) in [(&lab.server, near.as_str(), 1), (peer, far, 2)] {
-                let v4 = format!("10.77.{number}.{last}/24");
-                let v6 = format!("fd77:{number}::{last}/64");
-                ip(&["-n", &host.name, "addr", "add", &v4, "dev", device])?;
-                ip(&["-n", &host.name, "addr", "add", &v6, "dev", device, "nodad"])?;
-                ip(&["-n", &host.name, "link", "set", device, "up"])?;
-            }
-        }
+        lab.join(1)?;
+        lab.join(2)?;
         Ok(lab)
+    }
+
+    /// Joins peer 1 (the client) or 2 (the other) to the server, by the server's interface `to-peer1` or `to-peer2`.
+    pub fn join(&self, number: u8) -> anyhow::Result<()> {
+        let peer = if number == 1 { &self.client } else { &self.other };
+        let (near, far) = (format!("to-peer{number}"), "to-server");
+        ip(&[
+            "-n",
+            &self.server.name,
+            "link",
+            "add",
+            &near,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            far,
+            "netns",
+            &peer.name,
+        ])?;
+        for (host, device, last) in [(&self.server, near.as_str(), 1), (peer, far, 2)] {
+            let v4 = format!("10.77.{number}.{last}/24");
+            let v6 = format!("fd77:{number}::{last}/64");
+            ip(&["-n", &host.name, "addr", "add", &v4, "dev", device])?;
+            ip(&["-n", &host.name, "addr", "add", &v6, "dev", device, "nodad"])?;
+            ip(&["-n", &host.name, "link", "set", device, "up"])?;
+        }
+        Ok(())
     }
 }
 

@@ -14,8 +14,11 @@ mod netlink;
 mod nft;
 mod plan;
 mod ruleset;
+mod shape;
+mod watch;
 
 use std::collections::HashSet;
+use std::io;
 use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
@@ -27,11 +30,13 @@ use tracing::{info, warn};
 pub use self::error::FirewallError;
 pub use self::lease::{Lease, LeaseKey, Protocol};
 pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Mode};
+pub use self::watch::{Changes, Watch};
 
-use self::elements::{ElementKey, read_elements, write_element, write_set};
+use self::elements::{ElementKey, read_elements, write_element, write_elements, write_set};
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
-use self::plan::SetNames;
+use self::plan::{Scope, SetNames};
+use self::shape::Shape;
 
 /// The shortest lease. The kernel counts in jiffies of up to 10 ms, and takes a timeout below one for
 /// "never".
@@ -42,14 +47,19 @@ const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 const GROWTH: Duration = Duration::from_millis(20);
 /// How often to start over when the kernel's state moved while it was being changed or read.
 const ATTEMPTS: usize = 5;
+/// Elements in one message.
+const TOGETHER: usize = 512;
 
 /// The installed firewall, and the way to its leases.
 ///
 /// Dropping it changes nothing: protected ports stay closed, leases run on.
 pub struct Firewall {
     transport: Transport,
+    plan: FirewallPlan,
     sets: SetNames,
-    capacity: u32,
+    scope: Scope,
+    /// What was there after the rules were installed.
+    installed: Shape,
 }
 
 impl Firewall {
@@ -57,44 +67,116 @@ impl Firewall {
     ///
     /// One transaction: at no moment is a protected port open to all.
     pub fn install(plan: &FirewallPlan) -> Result<Self, FirewallError> {
-        plan.check()?;
-        let sets = plan.sets();
-        match &plan.mode {
-            Mode::Guard { .. } => {
-                if let Some(listing) = nft::list(GUARD_TABLE)? {
-                    listing.check_guard(&sets)?;
-                }
-            }
-            Mode::Chain { table, chain } => {
-                if let Some(guard) = nft::list(GUARD_TABLE)?
-                    && guard.marked_rules().next().is_some()
-                {
-                    return Err(FirewallError::GuardLeft);
-                }
-                let Some(listing) = nft::list(table)? else {
-                    return Err(FirewallError::NoTable {
-                        table: table.clone(),
-                        chain: chain.clone(),
-                    });
-                };
-                listing.check_chain(&sets, chain)?;
-                if !listing.is_jumped_to(chain) {
-                    warn!("no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing");
-                }
+        let mut firewall = Self {
+            transport: Transport::open().map_err(|errno| netlink_error(errno, "opening a netlink socket"))?,
+            sets: plan.sets(),
+            scope: plan.scope(),
+            plan: plan.clone(),
+            installed: Shape::default(),
+        };
+        firewall.installed = firewall.write_rules()?;
+        info!(table = firewall.sets.table, "firewall installed");
+        Ok(firewall)
+    }
+
+    /// Notifications of what others do to the rules and leases from now on. Needs a runtime.
+    pub fn watch(&self) -> Result<Watch, FirewallError> {
+        let port = self.transport.port();
+        let watch = port
+            .map_err(io::Error::from)
+            .and_then(|port| Watch::open(self.scope.clone(), port));
+        watch.map_err(FirewallError::Watch)
+    }
+
+    /// Whether rules and sets are as they were after installing.
+    pub fn is_intact(&mut self) -> Result<bool, FirewallError> {
+        Ok(self.read_shape()? == self.installed)
+    }
+
+    /// Installs the rules again. Returns the lease sets that had to be made anew, IPv4 first: they are empty.
+    pub fn repair(&mut self) -> Result<[bool; 2], FirewallError> {
+        let now = self.write_rules()?;
+        let lost = self
+            .scope
+            .leases
+            .map(|set| !now.has_same_set(&self.installed, set));
+        for (set, lost) in self.scope.leases.into_iter().zip(lost) {
+            // Whoever made it may have filled it from a file, with leases that are long over.
+            if lost {
+                self.empty(set)?;
             }
         }
-        nft::apply(ruleset::install(plan), "installing the rules")?;
+        self.installed = now;
+        Ok(lost)
+    }
 
-        let transport =
-            Transport::open().map_err(|errno| netlink_error(errno, "opening a netlink socket"))?;
-        let mut firewall = Self {
-            transport,
-            sets,
-            capacity: plan.capacity,
-        };
-        let kept = firewall.leases()?.len();
-        info!(table = firewall.sets.table, kept, "firewall installed");
-        Ok(firewall)
+    /// Writes the rules, and reads back what is there then.
+    fn write_rules(&mut self) -> Result<Shape, FirewallError> {
+        for _ in 0..ATTEMPTS {
+            let rules = check_and_apply(&self.plan)?;
+            let shape = self.read_shape()?;
+            // Otherwise somebody was quick to undo it.
+            if shape.is_complete(&self.scope, rules) {
+                return Ok(shape);
+            }
+        }
+        Err(FirewallError::NotInstalled {
+            table: self.sets.table.clone(),
+        })
+    }
+
+    fn read_shape(&mut self) -> Result<Shape, FirewallError> {
+        let mut outcome = Err(Errno::EINTR);
+        for _ in 0..ATTEMPTS {
+            outcome = Shape::read(&mut self.transport, &self.scope);
+            if !matches!(outcome, Err(Errno::EINTR)) {
+                break;
+            }
+        }
+        outcome.map_err(|errno| netlink_error(errno, "reading the rules"))
+    }
+
+    fn empty(&mut self, set: &str) -> Result<(), FirewallError> {
+        let Self { transport, sets, .. } = self;
+        let outcome = transport.transact(|transaction| {
+            transaction.push(Request::Delete, |outbox| write_set(outbox, &sets.table, set));
+        });
+        outcome.map_err(|refusal| self.lease_error(refusal.errno, "emptying a lease set"))
+    }
+
+    /// Puts leases back into sets that had to be made anew, all or none of them. What has less than the shortest
+    /// lifetime left is left out. Returns how many that are.
+    pub fn restore(&mut self, leases: &[Lease]) -> Result<usize, FirewallError> {
+        let Self { transport, sets, .. } = self;
+        let (four, six): (Vec<Lease>, Vec<Lease>) = leases
+            .iter()
+            .filter(|lease| (SHORTEST..=LONGEST).contains(&lease.remaining))
+            .partition(|lease| lease.key.address.to_canonical().is_ipv4());
+        let outcome = transport.transact(|transaction| {
+            for (set, leases) in [(sets.leases4, &four), (sets.leases6, &six)] {
+                for leases in leases.chunks(TOGETHER) {
+                    transaction.push(Request::New, |outbox| {
+                        write_elements(outbox, &sets.table, set, leases);
+                    });
+                }
+            }
+        });
+        match outcome {
+            Ok(()) => Ok(four.len() + six.len()),
+            Err(Refusal { errno, .. }) => Err(self.lease_error(errno, "putting leases back")),
+        }
+    }
+
+    fn lease_error(&self, errno: Errno, doing: &'static str) -> FirewallError {
+        match errno {
+            Errno::ENOENT => FirewallError::NotInstalled {
+                table: self.sets.table.clone(),
+            },
+            Errno::ENFILE => FirewallError::Full {
+                capacity: self.plan.capacity,
+            },
+            errno => netlink_error(errno, doing),
+        }
     }
 
     /// Opens every key for `lifetime` from now (rounded down to what the kernel counts in), or none of them.
@@ -107,11 +189,7 @@ impl Firewall {
         let millis =
             u64::try_from(lifetime.as_millis()).map_err(|_overflow| FirewallError::Lifetime { lifetime })?;
         let doing = "opening a lease";
-        let Self {
-            transport,
-            sets,
-            capacity,
-        } = self;
+        let Self { transport, sets, .. } = self;
         for _ in 0..ATTEMPTS {
             // Kernels before 6.12 keep the old clock of an element that is added again, and a deletion fails
             // if the element is not there. So: add, in case it is not there, delete, add with the new clock.
@@ -137,19 +215,7 @@ impl Firewall {
                     errno: Errno::ENOENT,
                     message: Some(index),
                 }) if index % 3 == 1 => {}
-                Err(Refusal {
-                    errno: Errno::ENOENT, ..
-                }) => {
-                    return Err(FirewallError::NotInstalled {
-                        table: sets.table.clone(),
-                    });
-                }
-                Err(Refusal {
-                    errno: Errno::ENFILE, ..
-                }) => {
-                    return Err(FirewallError::Full { capacity: *capacity });
-                }
-                Err(Refusal { errno, .. }) => return Err(netlink_error(errno, doing)),
+                Err(Refusal { errno, .. }) => return Err(self.lease_error(errno, doing)),
             }
         }
         Err(FirewallError::Netlink {
@@ -184,7 +250,30 @@ impl Firewall {
         Ok(closed)
     }
 
-    /// All leases that live, as the kernel has them.
+    /// Those of these leases that live. Of a very large set this asks for each in microseconds, while reading it
+    /// takes the square of its size.
+    pub fn look_up(&mut self, keys: &[LeaseKey]) -> Result<Vec<Lease>, FirewallError> {
+        let Self { transport, sets, .. } = self;
+        let mut found = Vec::new();
+        for keys in keys.chunks(TOGETHER) {
+            let outcome = transport.ask(
+                |questions| {
+                    for key in keys {
+                        questions.push(Request::Get, |outbox| {
+                            let set = sets.of(key.address);
+                            write_element(outbox, &sets.table, set, &ElementKey::of(key), None);
+                        });
+                    }
+                },
+                |answer| read_elements(answer, |lease| found.extend(lease)),
+            );
+            outcome.map_err(|errno| netlink_error(errno, "looking up leases"))?;
+        }
+        Ok(found)
+    }
+
+    /// All leases that live, as the kernel has them. For each answer the kernel begins to count at the first element
+    /// again, so that ten times as many take a hundred times as long.
     pub fn leases(&mut self) -> Result<Vec<Lease>, FirewallError> {
         let mut leases = self.dump(self.sets.leases4)?;
         leases.append(&mut self.dump(self.sets.leases6)?);
@@ -281,6 +370,38 @@ impl SetNames {
             self.leases6
         }
     }
+}
+
+/// Checks whether the plan fits what is there, and carries it out. Returns how many rules it has.
+fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
+    plan.check()?;
+    let sets = plan.sets();
+    match &plan.mode {
+        Mode::Guard { .. } => {
+            if let Some(listing) = nft::list(GUARD_TABLE)? {
+                listing.check_guard(&sets)?;
+            }
+        }
+        Mode::Chain { table, chain } => {
+            if let Some(guard) = nft::list(GUARD_TABLE)?
+                && guard.marked_rules().next().is_some()
+            {
+                return Err(FirewallError::GuardLeft);
+            }
+            let Some(listing) = nft::list(table)? else {
+                return Err(FirewallError::NoTable {
+                    table: table.clone(),
+                    chain: chain.clone(),
+                });
+            };
+            listing.check_chain(&sets, chain)?;
+            if !listing.is_jumped_to(chain) {
+                warn!("no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing");
+            }
+        }
+    }
+    nft::apply(ruleset::install(plan), "installing the rules")?;
+    Ok(ruleset::rules(plan))
 }
 
 fn any_twice(leases: &[Lease]) -> bool {

@@ -68,7 +68,36 @@ pub(super) struct SetNames {
     pub leases6: &'static str,
 }
 
+/// What is ours, so that a change of it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub table: String,
+    pub chains: Vec<String>,
+    pub sets: Vec<&'static str>,
+    /// Those of the sets that hold leases, IPv4 first.
+    pub leases: [&'static str; 2],
+}
+
 impl FirewallPlan {
+    pub(super) fn scope(&self) -> Scope {
+        let SetNames {
+            table,
+            leases4,
+            leases6,
+        } = self.sets();
+        let leases = [leases4, leases6];
+        let (chain, others) = match &self.mode {
+            Mode::Guard { .. } => (GUARD_CHAIN, &[PROTECTED_SET][..]),
+            Mode::Chain { chain, .. } => (chain.as_str(), &[][..]),
+        };
+        Scope {
+            table,
+            chains: vec![chain.to_owned()],
+            sets: [&leases, others].concat(),
+            leases,
+        }
+    }
+
     pub(super) fn sets(&self) -> SetNames {
         match &self.mode {
             Mode::Guard { .. } => SetNames {

@@ -9,7 +9,8 @@ use std::collections::{BTreeSet, HashSet};
 use nftables::batch::Batch;
 use nftables::expr::{Expression, MetaKey};
 use nftables::schema::{
-    Chain, Element, FlushObject, NfCmd, NfListObject, Rule, Set, SetFlag, SetType, SetTypeValue, Table,
+    Chain, Element, FlushObject, NfCmd, NfListObject, NfObject, Rule, Set, SetFlag, SetType, SetTypeValue,
+    Table,
 };
 use nftables::stmt::{Operator, Reject, RejectType, Statement};
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook, RejectCode};
@@ -30,6 +31,14 @@ pub(super) fn install(plan: &FirewallPlan) -> Batch<'static> {
         Mode::Guard { closed } => guard(plan, *closed),
         Mode::Chain { table, chain } => chain_in(plan, table, chain),
     }
+}
+
+/// How many rules that are.
+pub(super) fn rules(plan: &FirewallPlan) -> usize {
+    let commands = install(plan).to_nftables().objects;
+    let is_rule =
+        |command: &&NfObject<'_>| matches!(command, NfObject::CmdObject(NfCmd::Add(NfListObject::Rule(_))));
+    commands.iter().filter(is_rule).count()
 }
 
 fn guard(plan: &FirewallPlan, closed: Closed) -> Batch<'static> {
