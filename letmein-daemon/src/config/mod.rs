@@ -4,7 +4,7 @@
 //! Everything is checked before anything on the machine is changed, and everything that is wrong is told at once,
 //! with file, line and remedy.
 
-mod duration;
+pub(crate) mod duration;
 mod error;
 mod files;
 mod key;

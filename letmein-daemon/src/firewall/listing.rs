@@ -34,7 +34,7 @@ impl Listing {
         Ok(found.then_some(Self { objects }))
     }
 
-    fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub(super) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         self.objects
             .iter()
             .filter(move |(other, _)| other == kind)
@@ -160,11 +160,11 @@ impl Listing {
     }
 }
 
-fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object.get(field).and_then(Value::as_str)
 }
 
-fn is_marked(rule: &Value) -> bool {
+pub(super) fn is_marked(rule: &Value) -> bool {
     text(rule, "comment").is_some_and(|comment| comment.starts_with(MARK))
 }
 

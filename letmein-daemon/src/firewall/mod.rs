@@ -4,6 +4,7 @@
 //! are written once, by `nft`, in one transaction; elements go over netlink, in microseconds. The kernel's
 //! sets are the only record of what is open, so a daemon that dies, restarts or is upgraded forgets nothing.
 
+mod contents;
 mod elements;
 mod error;
 mod expression;
@@ -13,8 +14,10 @@ mod message;
 mod netlink;
 mod nft;
 mod plan;
+mod preview;
 mod ruleset;
 mod shape;
+mod snapshot;
 mod watch;
 
 use std::collections::HashSet;
@@ -30,6 +33,8 @@ use tracing::{info, warn};
 pub use self::error::FirewallError;
 pub use self::lease::{Lease, LeaseKey, Protocol};
 pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Mode};
+pub use self::preview::{PreviewError, preview};
+pub use self::snapshot::Snapshot;
 pub use self::watch::{Changes, Watch};
 
 use self::elements::{ElementKey, read_elements, write_element, write_elements, write_set};
