@@ -9,14 +9,7 @@ use crate::{
     instance,
 };
 use anyhow::{Context as _, anyhow, bail};
-use std::{
-    fs, io,
-    io::Read as _,
-    ops::RangeInclusive,
-    os::unix::net::UnixStream,
-    thread,
-    time::Duration,
-};
+use std::{fs, io, io::Read as _, ops::RangeInclusive, os::unix::net::UnixStream, thread, time::Duration};
 use tokio::{
     io::AsyncWriteExt as _,
     net::UnixListener,
@@ -94,7 +87,12 @@ fn put_back(before: &Snapshot) -> anyhow::Result<()> {
 pub fn confirm() -> anyhow::Result<()> {
     let path = instance::confirmation()?;
     let mut stream = match UnixStream::connect(&path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
             bail!("nothing waits to be confirmed: it was confirmed already, or everything was put back")
         }
         outcome => outcome.with_context(|| format!("cannot reach {}; run as root", path.display()))?,
@@ -120,7 +118,8 @@ impl Door {
             }
             _ => {}
         }
-        let listener = UnixListener::bind(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let listener =
+            UnixListener::bind(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(listener))
     }
 

@@ -17,8 +17,17 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nftables.conf");
 const WITHOUT_PRIVILEGES: &[&str] = &["setpriv", "--bounding-set=-sys_admin,-net_admin"];
 
 fn rules(letmeind: &Letmeind<'_>) -> String {
-    let output = letmeind.command("rules").unwrap().stdout(Stdio::piped()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = letmeind
+        .command("rules")
+        .unwrap()
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -68,7 +77,10 @@ fn of_a_chain() {
     let _gate = letmeind.start().unwrap();
     // The user's own chain is not part of it.
     lab.server
-        .run("nft", &["flush chain inet filter input; delete chain inet filter input"])
+        .run(
+            "nft",
+            &["flush chain inet filter input; delete chain inet filter input"],
+        )
         .unwrap();
     assert_eq!(list(&lab.server, "filter"), rules);
     a_file_of_it_is_the_same(&rules, "filter");

@@ -33,7 +33,9 @@ impl Listing {
         };
         let ours: Vec<_> = self.of_kind("chain").filter(is_ours).collect();
         let names = |chains: &mut dyn Iterator<Item = &Value>| {
-            chains.filter_map(|chain| text(chain, "name").map(str::to_owned)).collect()
+            chains
+                .filter_map(|chain| text(chain, "name").map(str::to_owned))
+                .collect()
         };
         let sets = self.of_kind("set").filter_map(|set| {
             let name = text(set, "name")?;
@@ -58,14 +60,15 @@ fn has_clock(set: &Value) -> bool {
 }
 
 /// The elements of the set in this listing of it.
-pub(super) fn elements(json: &str) -> Vec<Value> {
-    let document: Value = serde_json::from_str(json).unwrap_or_default();
+pub(super) fn elements(json: &str) -> serde_json::Result<Vec<Value>> {
+    let document: Value = serde_json::from_str(json)?;
     let objects = document.get("nftables").and_then(Value::as_array);
-    let sets = objects.into_iter().flatten().filter_map(|object| object.get("set"));
-    sets.filter_map(|set| set.get("elem").and_then(Value::as_array))
+    let sets = objects
+        .into_iter()
         .flatten()
-        .cloned()
-        .collect()
+        .filter_map(|object| object.get("set"));
+    let elements = sets.filter_map(|set| set.get("elem").and_then(Value::as_array));
+    Ok(elements.flatten().cloned().collect())
 }
 
 #[cfg(test)]

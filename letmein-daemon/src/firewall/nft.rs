@@ -27,11 +27,7 @@ pub(super) fn apply(batch: Batch<'_>, doing: &'static str) -> Result<(), Firewal
 }
 
 /// Carries out commands in nft's own language in one transaction, and returns what it prints.
-pub(super) fn script(
-    options: &[&str],
-    commands: &str,
-    doing: &'static str,
-) -> Result<String, FirewallError> {
+pub(super) fn script(options: &[&str], commands: &str, doing: &'static str) -> Result<String, FirewallError> {
     let arguments = [options, &["--file", "-"]].concat();
     let output = run_first(&PROGRAMS, &arguments, commands.as_bytes())?;
     if output.status.success() {

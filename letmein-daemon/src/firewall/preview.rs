@@ -11,10 +11,10 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use super::Firewall;
 use super::error::FirewallError;
 use super::nft;
 use super::plan::{FirewallPlan, GUARD_TABLE, Mode};
-use super::Firewall;
 
 /// Why there is no preview.
 #[derive(Debug, thiserror::Error)]

@@ -103,24 +103,28 @@ impl Snapshot {
     }
 
     fn describe(&self, contents: &Contents) -> Result<String, FirewallError> {
-        let list = |what: &str, names: &mut dyn Iterator<Item = &String>| {
-            let mut commands = String::new();
-            for name in names {
-                let _infallible = writeln!(commands, "list {what} inet {} {name}", self.table);
-            }
-            commands
-        };
         let with_clock = |wanted| {
             let sets = contents.sets.iter();
             sets.filter(move |(_, has_clock)| **has_clock == wanted)
                 .map(|(name, _)| name)
         };
-        let doing = "reading the rules that are there";
         // A table that has nothing in it is something, too.
         let mut text = format!("table inet {} {{ }}\n", self.table);
-        text += &nft::script(&["--terse"], &list("set", &mut with_clock(true)), doing)?;
-        text += &nft::script(&[], &list("set", &mut with_clock(false)), doing)?;
-        text += &nft::script(&[], &list("chain", &mut contents.chains.iter()), doing)?;
+        // One at a time: nft 1.0.6 does not find the first of two sets.
+        let mut list = |options: &[&str], what: &str, name: &str| {
+            let command = format!("list {what} inet {} {name}", self.table);
+            text += &nft::script(options, &command, "reading the rules that are there")?;
+            Ok::<_, FirewallError>(())
+        };
+        for set in with_clock(true) {
+            list(&["--terse"], "set", set)?;
+        }
+        for set in with_clock(false) {
+            list(&[], "set", set)?;
+        }
+        for chain in &contents.chains {
+            list(&[], "chain", chain)?;
+        }
         Ok(text)
     }
 
@@ -128,9 +132,14 @@ impl Snapshot {
         let doing = "reading the leases that are there";
         let mut leases = BTreeMap::new();
         for (set, _) in contents.sets.iter().filter(|(_, has_clock)| **has_clock) {
-            let list = format!("list set inet {} {set}", self.table);
-            let json = nft::script(&["--json"], &list, doing)?;
-            leases.insert(set.clone(), elements(&json));
+            let set_of_table = json!({"family": "inet", "table": self.table, "name": set});
+            let list = json!({"nftables": [{"list": {"set": set_of_table}}]}).to_string();
+            let listing = nft::script(&["--json"], &list, doing)?;
+            let elements = elements(&listing).map_err(|error| FirewallError::Nft {
+                doing,
+                message: format!("its JSON could not be read: {error}"),
+            })?;
+            leases.insert(set.clone(), elements);
         }
         Ok(leases)
     }
@@ -188,7 +197,10 @@ mod tests {
     fn the_clock_of_a_lease_runs_on() {
         let lease = json!({"elem": {"val": "192.0.2.1", "timeout": 600, "expires": 90}});
         let later = with_less(&lease, 60).unwrap();
-        assert_eq!(later["elem"], json!({"val": "192.0.2.1", "timeout": 600, "expires": 30}));
+        assert_eq!(
+            later["elem"],
+            json!({"val": "192.0.2.1", "timeout": 600, "expires": 30})
+        );
         assert_eq!(with_less(&lease, 90), None);
         assert_eq!(with_less(&lease, 91), None);
         assert_eq!(key(&lease), key(&later));
