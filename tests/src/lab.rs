@@ -83,7 +83,8 @@ impl Lab {
 }
 
 impl Host {
-    fn new(role: &str) -> anyhow::Result<Self> {
+    /// A host that nothing is connected to.
+    pub fn new(role: &str) -> anyhow::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let host = Self {
@@ -92,6 +93,12 @@ impl Host {
         ip(&["netns", "add", &host.name]).context("the tests make network namespaces: run them as root")?;
         ip(&["-n", &host.name, "link", "set", "lo", "up"])?;
         Ok(host)
+    }
+
+    /// Its name for `ip netns` and `ip link`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A command that runs on this host.
