@@ -4,6 +4,7 @@
 //! are written once, by `nft`, in one transaction; elements go over netlink, in microseconds. The kernel's
 //! sets are the only record of what is open, so a daemon that dies, restarts or is upgraded forgets nothing.
 
+mod adopt;
 mod contents;
 mod elements;
 mod error;
@@ -385,6 +386,8 @@ fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
         Mode::Guard { .. } => {
             if let Some(listing) = nft::list(GUARD_TABLE)? {
                 listing.check_guard(&sets)?;
+            } else {
+                adopt_connections(plan);
             }
         }
         Mode::Chain { table, chain } => {
@@ -407,6 +410,18 @@ fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
     }
     nft::apply(ruleset::install(plan), "installing the rules")?;
     Ok(ruleset::rules(plan))
+}
+
+/// Before there are rules of ours that would cut them.
+fn adopt_connections(plan: &FirewallPlan) {
+    let outcome = adopt::adopt(|protocol, port| plan.protected.contains(&(protocol, port)));
+    match outcome {
+        Ok(0) => {}
+        Ok(adopted) => info!("{adopted} open connections to protected ports go on"),
+        Err(error) => {
+            warn!("open connections to protected ports may be cut, as conntrack takes none: {error}")
+        }
+    }
 }
 
 fn any_twice(leases: &[Lease]) -> bool {

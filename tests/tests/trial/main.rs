@@ -6,6 +6,7 @@
 )]
 
 mod earlier;
+mod open;
 mod scene;
 
 use letmein_tests::{

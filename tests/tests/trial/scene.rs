@@ -32,9 +32,14 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
+        let scene = Self::without_rules();
+        scene.nft(&[USERS]);
+        scene
+    }
+
+    pub fn without_rules() -> Self {
         let lab = Lab::new().unwrap();
         let service = lab.server.listen(22).unwrap();
-        lab.server.run("nft", &[USERS]).unwrap();
         Self { lab, service }
     }
 
@@ -67,11 +72,11 @@ impl Scene {
 
     /// A connection to port 22, as that of the administrator.
     pub fn session(&self) -> Session {
-        let far = self
-            .lab
-            .other
-            .enter(|| TcpStream::connect("10.77.2.1:22"))
-            .unwrap();
+        self.session_with("10.77.2.1:22")
+    }
+
+    pub fn session_with(&self, server: &str) -> Session {
+        let far = self.lab.other.enter(|| TcpStream::connect(server)).unwrap();
         let (near, _) = self.service.accept().unwrap();
         let session = Session(far.unwrap(), near);
         session.0.set_read_timeout(Some(PATIENCE)).unwrap();
