@@ -21,7 +21,7 @@ use crate::netlink::{NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, answers, retry};
 
 use super::lease::Protocol;
 
-/// TCP sockets in the network namespace of this thread (proc_pid_net(5)).
+/// TCP sockets in the network namespace of this thread (`proc_pid_net(5)`).
 const LISTS: [&str; 2] = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
 /// `TCP_ESTABLISHED` and `TCP_CLOSE_WAIT` of the kernel's `net/tcp_states.h`: the other side may be sending, or we.
 const OPEN: [&str; 2] = ["01", "08"];

@@ -419,7 +419,7 @@ fn adopt_connections(plan: &FirewallPlan) {
         Ok(0) => {}
         Ok(adopted) => info!("{adopted} open connections to protected ports go on"),
         Err(error) => {
-            warn!("open connections to protected ports may be cut, as conntrack takes none: {error}")
+            warn!("open connections to protected ports may be cut, as conntrack takes none: {error}");
         }
     }
 }
