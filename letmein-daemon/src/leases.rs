@@ -37,7 +37,11 @@ pub struct Leases {
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
     pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        let ports: HashSet<_> = config.protected_ports().into_iter().collect();
+        let ports: HashSet<_> = config
+            .protected_ports()
+            .iter()
+            .map(|protected| (protected.ports.protocol, protected.ports.first))
+            .collect();
         let now = Instant::now();
         let mut ends = HashMap::new();
         let mut orphans = Vec::new();
@@ -76,10 +80,11 @@ impl Leases {
         let end = Instant::now() + lease;
         self.ends.extend(keys.iter().map(|key| (*key, end)));
         info!(
-            "{} opened {} ({}) for {address} until {} ({})",
+            "{} opened {} ({}) for {} until {} ({})",
             user.name,
             resource.name,
             resource.port_list(),
+            holder(resource, address),
             until(lease),
             human(lease),
         );
@@ -99,10 +104,11 @@ impl Leases {
             "closed"
         };
         info!(
-            "{} {what} {} ({}) for {address}",
+            "{} {what} {} ({}) for {}",
             user.name,
             resource.name,
-            resource.port_list()
+            resource.port_list(),
+            holder(resource, address)
         );
         Ok(())
     }
@@ -127,8 +133,20 @@ fn keys(resource: &Resource, address: IpAddr) -> Vec<LeaseKey> {
     resource
         .ports
         .iter()
-        .map(|port| LeaseKey::new(address, port.protocol, port.port))
+        .map(|ports| LeaseKey::new(address, ports.protocol, ports.first).in_prefix(resource.ipv6_prefix))
         .collect()
+}
+
+/// Who holds a lease of the resource: the address, or its prefix as `2001:db8:1:2::/64`.
+fn holder(resource: &Resource, address: IpAddr) -> String {
+    let address = address.to_canonical();
+    match resource.ports.first() {
+        Some(ports) if address.is_ipv6() && resource.ipv6_prefix < 128 => {
+            let key = LeaseKey::new(address, ports.protocol, ports.first).in_prefix(resource.ipv6_prefix);
+            format!("{}/{}", key.address, resource.ipv6_prefix)
+        }
+        _ => address.to_string(),
+    }
 }
 
 /// The time of day, UTC, at which a lease that starts now ends.

@@ -18,10 +18,10 @@ mod validate;
 mod views;
 
 pub use error::{ConfigError, Position, Problem};
-pub use port::{Port, PortError};
+pub use port::PortError;
 pub use raw::{ErrorPolicy, XdpMode};
 
-use crate::firewall::Mode;
+use crate::firewall::{Mode, PortRange};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
 use std::{
     collections::HashMap,
@@ -112,8 +112,10 @@ pub struct User {
 pub struct Resource {
     /// The section's name, for the log.
     pub name: String,
-    /// The ports, all opened together.
-    pub ports: Vec<Port>,
+    /// The ports and ranges of ports, all opened together.
+    pub ports: Vec<PortRange>,
+    /// Leading bits of an IPv6 address that hold a lease.
+    pub ipv6_prefix: u8,
     /// For how long.
     pub lease: Duration,
 }
@@ -177,12 +179,12 @@ impl fmt::Debug for User {
 }
 
 impl Resource {
-    /// The ports as `tcp/22, udp/22`.
+    /// The ports as `tcp/22, udp/60000-61000`.
     #[must_use]
     pub fn port_list(&self) -> String {
         self.ports
             .iter()
-            .map(Port::to_string)
+            .map(PortRange::to_string)
             .collect::<Vec<_>>()
             .join(", ")
     }

@@ -90,6 +90,8 @@ pub(super) struct Resource {
     pub id: Given<IdText>,
     pub ports: Given<Vec<Spanned<PortText>>>,
     pub lease: Given<DurationText>,
+    pub ipv6_prefix: Given<i64>,
+    pub all_users: Option<bool>,
 }
 
 #[derive(Deserialize)]

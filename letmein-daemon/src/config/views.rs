@@ -1,7 +1,7 @@
 //! What the firewall, the XDP program and the log need of a configuration.
 
 use super::{Config, ErrorPolicy, XdpMode};
-use crate::firewall::{self, FirewallPlan, Protocol};
+use crate::firewall::{self, FirewallPlan, Protected, Protocol};
 use letmein_common::maps::{PermitKey, Settings};
 
 impl Config {
@@ -18,11 +18,18 @@ impl Config {
             .collect()
     }
 
-    /// All ports of all resources.
+    /// All ports of all resources, and how they are leased.
     #[must_use]
-    pub fn protected_ports(&self) -> Vec<(Protocol, u16)> {
-        let ports = self.resources.values().flat_map(|resource| &resource.ports);
-        ports.map(|port| (port.protocol, port.port)).collect()
+    pub fn protected_ports(&self) -> Vec<Protected> {
+        self.resources
+            .values()
+            .flat_map(|resource| {
+                resource.ports.iter().map(|ports| Protected {
+                    ports: *ports,
+                    ipv6_prefix: resource.ipv6_prefix,
+                })
+            })
+            .collect()
     }
 
     /// What the firewall has to look like.

@@ -1,7 +1,7 @@
 //! What a lease is: one source address that may reach one port, for a while.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// A transport protocol that a port belongs to.
@@ -33,6 +33,14 @@ impl Protocol {
         }
     }
 
+    /// The protocol with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp]
+            .into_iter()
+            .find(|protocol| protocol.name() == name)
+    }
+
     /// The name that nftables and the configuration use: `tcp` or `udp`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -52,11 +60,12 @@ impl fmt::Display for Protocol {
 /// What identifies a lease: who may come in, and where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseKey {
-    /// The source address. An IPv4-mapped IPv6 address means the IPv4 address in it.
+    /// The source address. An IPv4-mapped IPv6 address means the IPv4 address in it. Where ports are leased to a
+    /// prefix of IPv6, its first address: the rest is zero.
     pub address: IpAddr,
     /// The transport protocol of `port`.
     pub protocol: Protocol,
-    /// The destination port on this machine.
+    /// The destination port. Where a range is leased, its first port, which stands for all of them.
     pub port: u16,
 }
 
@@ -69,6 +78,31 @@ impl LeaseKey {
             address: address.to_canonical(),
             protocol,
             port,
+        }
+    }
+
+    /// The same for ports that are leased to this many leading bits of an IPv6 address.
+    #[must_use]
+    pub fn in_prefix(self, ipv6_prefix: u8) -> Self {
+        let address = match self.address {
+            IpAddr::V4(_) => self.address,
+            IpAddr::V6(_) => mask(self.address, ipv6_prefix),
+        };
+        Self { address, ..self }
+    }
+}
+
+/// The address with zeros behind this many leading bits.
+pub(super) fn mask(address: IpAddr, prefix: u8) -> IpAddr {
+    let prefix = u32::from(prefix);
+    match address {
+        IpAddr::V4(address) => {
+            let ones = u32::MAX.checked_shr(prefix).map_or(u32::MAX, |rest| !rest);
+            Ipv4Addr::from_bits(address.to_bits() & ones).into()
+        }
+        IpAddr::V6(address) => {
+            let ones = u128::MAX.checked_shr(prefix).map_or(u128::MAX, |rest| !rest);
+            Ipv6Addr::from_bits(address.to_bits() & ones).into()
         }
     }
 }
@@ -86,4 +120,30 @@ pub struct Lease {
     pub key: LeaseKey,
     /// How long it still lives, as the kernel told it.
     pub remaining: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_keeps_its_bits_and_no_more() {
+        let masked = |address: &str, prefix| mask(address.parse().unwrap(), prefix).to_string();
+        assert_eq!(masked("2001:db8:1:2:3:4:5:6", 64), "2001:db8:1:2::");
+        assert_eq!(masked("2001:db8:1:2ff::1", 56), "2001:db8:1:200::");
+        assert_eq!(masked("2001:db8::1", 128), "2001:db8::1");
+        assert_eq!(masked("ffff::1", 1), "8000::");
+        assert_eq!(masked("2001:db8::1", 0), "::");
+        assert_eq!(masked("192.0.2.255", 24), "192.0.2.0");
+        assert_eq!(masked("192.0.2.255", 32), "192.0.2.255");
+        assert_eq!(masked("192.0.2.255", 0), "0.0.0.0");
+    }
+
+    #[test]
+    fn ipv4_has_no_prefix() {
+        let key = |address: &str| LeaseKey::new(address.parse().unwrap(), Protocol::Tcp, 22).in_prefix(64);
+        assert_eq!(key("192.0.2.1").address.to_string(), "192.0.2.1");
+        assert_eq!(key("::ffff:192.0.2.1").address.to_string(), "192.0.2.1");
+        assert_eq!(key("2001:db8::1").address.to_string(), "2001:db8::");
+    }
 }

@@ -1,9 +1,12 @@
 //! What is in a table already, and whose it is.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::error::FirewallError;
-use super::plan::{GUARD_CHAIN, GUARD_TABLE, MARK, PROTECTED_SET, SetNames};
+use super::layout::{Layout, LeaseSet};
+use super::plan::{GUARD_CHAIN, GUARD_TABLE, MARK, PORT_TYPES, PROTECTED_SET};
 
 /// The objects of one table as nft lists them.
 ///
@@ -41,8 +44,25 @@ impl Listing {
             .find(move |object| text(object, "name") == Some(name))
     }
 
-    pub(super) fn has_set(&self, name: &str) -> bool {
-        self.named("set", name).is_some()
+    /// The sets of leases that are here, of this plan or an earlier one.
+    fn lease_sets<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, LeaseSet)> {
+        self.of_kind("set")
+            .filter_map(|set| text(set, "name"))
+            .filter_map(|name| Some((name, layout.parse(name)?)))
+    }
+
+    /// The names of all our sets in a user's table.
+    pub(super) fn our_sets(&self, layout: &Layout) -> Vec<String> {
+        self.lease_sets(layout).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The names of the sets that an earlier plan asked for and this one does not.
+    pub(super) fn stale_sets(&self, layout: &Layout) -> Vec<String> {
+        let wanted: BTreeSet<_> = layout.sets().collect();
+        self.lease_sets(layout)
+            .filter(|(_, set)| !wanted.contains(set))
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     /// The handles of our rules, with the chain each is in.
@@ -56,13 +76,13 @@ impl Listing {
     }
 
     /// Refuses a table `inet letmein` that somebody else made.
-    pub(super) fn check_guard(&self, sets: &SetNames) -> Result<(), FirewallError> {
+    pub(super) fn check_guard(&self, layout: &Layout) -> Result<(), FirewallError> {
         for (kind, object) in &self.objects {
             let name = text(object, "name").unwrap_or_default();
             let ours = match kind.as_str() {
                 "metainfo" | "table" | "rule" => true,
                 "chain" => name == GUARD_CHAIN,
-                "set" => [sets.leases4, sets.leases6, PROTECTED_SET].contains(&name),
+                "set" => name == PROTECTED_SET || layout.parse(name).is_some(),
                 _ => false,
             };
             if !ours {
@@ -83,13 +103,13 @@ impl Listing {
                 what: "its rules are not ours".to_owned(),
             });
         }
-        self.check_sets(sets)?;
-        self.check_set(GUARD_TABLE, PROTECTED_SET, &["inet_proto", "inet_service"])
+        self.check_sets(layout)?;
+        self.check_set(GUARD_TABLE, PROTECTED_SET, &PORT_TYPES, "interval")
     }
 
     /// Refuses a user's table or chain that we cannot use, or would harm.
-    pub(super) fn check_chain(&self, sets: &SetNames, chain: &str) -> Result<(), FirewallError> {
-        let names = || (sets.table.clone(), chain.to_owned());
+    pub(super) fn check_chain(&self, layout: &Layout, chain: &str) -> Result<(), FirewallError> {
+        let names = || (layout.table.clone(), chain.to_owned());
         let Some(found) = self.named("chain", chain) else {
             let (table, chain) = names();
             return Err(FirewallError::NoChain { table, chain });
@@ -105,7 +125,7 @@ impl Listing {
             let (table, chain) = names();
             return Err(FirewallError::ForeignRules { table, chain });
         }
-        self.check_sets(sets)
+        self.check_sets(layout)
     }
 
     /// Whether a rule of the table jumps or goes to the chain. (A verdict map may do so too: its elements are
@@ -114,37 +134,18 @@ impl Listing {
         self.of_kind("rule").any(|rule| jumps_to(rule, chain)) || self.of_kind("map").next().is_some()
     }
 
-    fn check_sets(&self, sets: &SetNames) -> Result<(), FirewallError> {
-        self.check_set(
-            &sets.table,
-            sets.leases4,
-            &["ipv4_addr", "inet_proto", "inet_service"],
-        )?;
-        self.check_set(
-            &sets.table,
-            sets.leases6,
-            &["ipv6_addr", "inet_proto", "inet_service"],
-        )
+    fn check_sets(&self, layout: &Layout) -> Result<(), FirewallError> {
+        for (name, set) in self.lease_sets(layout) {
+            self.check_set(&layout.table, name, set.key_types(), "timeout")?;
+        }
+        Ok(())
     }
 
-    fn check_set(&self, table: &str, name: &str, key: &[&str]) -> Result<(), FirewallError> {
+    fn check_set(&self, table: &str, name: &str, key: &[&str], flag: &str) -> Result<(), FirewallError> {
         let Some(set) = self.named("set", name) else {
             return Ok(());
         };
-        let types = set
-            .get("type")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
-        let flags = set
-            .get("flags")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
-        let wanted: &[&str] = if name == PROTECTED_SET { &[] } else { &["timeout"] };
-        if types.eq(key.iter().copied()) && flags.eq(wanted.iter().copied()) {
+        if words(set, "type") == key && words(set, "flags") == [flag] {
             Ok(())
         } else {
             Err(FirewallError::ForeignSet {
@@ -152,6 +153,15 @@ impl Listing {
                 set: name.to_owned(),
             })
         }
+    }
+}
+
+/// The words of a field that has several, or only one.
+fn words<'a>(object: &'a Value, field: &str) -> Vec<&'a str> {
+    match object.get(field) {
+        Some(Value::String(word)) => vec![word],
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
+        _ => vec![],
     }
 }
 
@@ -176,32 +186,23 @@ fn jumps_to(value: &Value, chain: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::{Closed, FirewallPlan, Mode};
+    use super::super::plan::{FirewallPlan, Mode};
     use super::*;
 
-    fn guard_sets() -> SetNames {
-        let mode = Mode::Guard { closed: Closed::Drop };
-        FirewallPlan {
-            mode,
-            protected: vec![],
-            control: vec![],
-            capacity: 8,
-        }
-        .sets()
+    fn guard() -> Layout {
+        FirewallPlan::default().layout()
     }
 
-    fn chain_sets() -> SetNames {
+    fn chain() -> Layout {
         let mode = Mode::Chain {
             table: "filter".to_owned(),
             chain: "LETMEIN-INPUT".to_owned(),
         };
         FirewallPlan {
             mode,
-            protected: vec![],
-            control: vec![],
-            capacity: 8,
+            ..FirewallPlan::default()
         }
-        .sets()
+        .layout()
     }
 
     fn listing(objects: &[&str]) -> Listing {
@@ -216,10 +217,10 @@ mod tests {
 
     #[test]
     fn a_table_of_ours_is_taken_over_flushed_or_not() {
-        listing(&[]).check_guard(&guard_sets()).unwrap();
-        listing(&[LEASES4]).check_guard(&guard_sets()).unwrap();
+        listing(&[]).check_guard(&guard()).unwrap();
+        listing(&[LEASES4]).check_guard(&guard()).unwrap();
         let whole = listing(&[LEASES4, OUR_CHAIN, OUR_RULE]);
-        whole.check_guard(&guard_sets()).unwrap();
+        whole.check_guard(&guard()).unwrap();
         assert_eq!(whole.marked_rules().collect::<Vec<_>>(), [("input", 7)]);
     }
 
@@ -231,20 +232,20 @@ mod tests {
             r#"{"map": {"name": "m"}}"#,
             FOREIGN_RULE,
         ] {
-            let outcome = listing(&[foreign]).check_guard(&guard_sets());
+            let outcome = listing(&[foreign]).check_guard(&guard());
             assert!(
                 matches!(outcome, Err(FirewallError::ForeignTable { .. })),
                 "{foreign}"
             );
         }
         let set = r#"{"set": {"name": "leases4", "type": "ipv4_addr", "flags": ["timeout"]}}"#;
-        let outcome = listing(&[set]).check_guard(&guard_sets());
+        let outcome = listing(&[set]).check_guard(&guard());
         assert!(matches!(outcome, Err(FirewallError::ForeignSet { .. })));
     }
 
     #[test]
     fn a_users_chain_must_be_there_plain_and_ours_alone() {
-        let check = |objects: &[&str]| listing(objects).check_chain(&chain_sets(), "LETMEIN-INPUT");
+        let check = |objects: &[&str]| listing(objects).check_chain(&chain(), "LETMEIN-INPUT");
         let chain = r#"{"chain": {"name": "LETMEIN-INPUT"}}"#;
         check(&[chain, OUR_RULE, OUR_CHAIN]).unwrap();
         assert!(matches!(check(&[OUR_CHAIN]), Err(FirewallError::NoChain { .. })));

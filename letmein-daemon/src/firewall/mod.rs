@@ -7,29 +7,31 @@
 mod elements;
 mod error;
 mod expression;
+mod layout;
 mod lease;
 mod listing;
 mod message;
 mod netlink;
 mod nft;
 mod plan;
+mod ports;
 mod ruleset;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use nftables::batch::Batch;
 use nix::errno::Errno;
 use tracing::{info, warn};
 
 pub use self::error::FirewallError;
 pub use self::lease::{Lease, LeaseKey, Protocol};
-pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Mode};
+pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Mode, Protected};
+pub use self::ports::PortRange;
 
 use self::elements::{ElementKey, read_elements, write_element, write_set};
+use self::layout::{Layout, LeaseSet};
+use self::listing::Listing;
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
-use self::plan::SetNames;
 
 /// The shortest lease. The kernel counts in jiffies of up to 10 ms, and takes a timeout below one for
 /// "never".
@@ -44,7 +46,7 @@ const ATTEMPTS: usize = 5;
 /// Dropping it changes nothing: protected ports stay closed, leases run on.
 pub struct Firewall {
     transport: Transport,
-    sets: SetNames,
+    layout: Layout,
     capacity: u32,
 }
 
@@ -54,13 +56,15 @@ impl Firewall {
     /// One transaction: at no moment is a protected port open to all.
     pub fn install(plan: &FirewallPlan) -> Result<Self, FirewallError> {
         plan.check()?;
-        let sets = plan.sets();
-        match &plan.mode {
-            Mode::Guard { .. } => {
-                if let Some(listing) = nft::list(GUARD_TABLE)? {
-                    listing.check_guard(&sets)?;
+        let layout = plan.layout();
+        let stale = match &plan.mode {
+            Mode::Guard { .. } => match nft::list(GUARD_TABLE)? {
+                Some(listing) => {
+                    listing.check_guard(&layout)?;
+                    listing.stale_sets(&layout)
                 }
-            }
+                None => vec![],
+            },
             Mode::Chain { table, chain } => {
                 if let Some(guard) = nft::list(GUARD_TABLE)?
                     && guard.marked_rules().next().is_some()
@@ -73,23 +77,25 @@ impl Firewall {
                         chain: chain.clone(),
                     });
                 };
-                listing.check_chain(&sets, chain)?;
+                listing.check_chain(&layout, chain)?;
                 if !listing.is_jumped_to(chain) {
                     warn!("no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing");
                 }
+                listing.stale_sets(&layout)
             }
-        }
-        nft::apply(ruleset::install(plan), "installing the rules")?;
+        };
+        nft::apply(ruleset::install(plan, &layout, &stale), "installing the rules")?;
 
         let transport =
             Transport::open().map_err(|errno| netlink_error(errno, "opening a netlink socket"))?;
         let mut firewall = Self {
             transport,
-            sets,
+            layout,
             capacity: plan.capacity,
         };
+        firewall.close_strays()?;
         let kept = firewall.leases()?.len();
-        info!(table = firewall.sets.table, kept, "firewall installed");
+        info!(table = firewall.layout.table, kept, "firewall installed");
         Ok(firewall)
     }
 
@@ -105,7 +111,7 @@ impl Firewall {
         let doing = "opening a lease";
         let Self {
             transport,
-            sets,
+            layout,
             capacity,
         } = self;
         for _ in 0..ATTEMPTS {
@@ -113,15 +119,16 @@ impl Firewall {
             // if the element is not there. So: add, in case it is not there, delete, add with the new clock.
             let outcome = transport.transact(|transaction| {
                 for key in keys {
-                    let set = sets.of(key.address);
-                    let element = ElementKey::of(key);
+                    let set = layout.set_of(key);
+                    let name = layout.name(set);
+                    let element = ElementKey::of(&set, key);
                     for (request, timeout) in [
                         (Request::New, Some(millis)),
                         (Request::Delete, None),
                         (Request::New, Some(millis)),
                     ] {
                         transaction.push(request, |outbox| {
-                            write_element(outbox, &sets.table, set, &element, timeout);
+                            write_element(outbox, &layout.table, &name, &element, timeout);
                         });
                     }
                 }
@@ -137,7 +144,7 @@ impl Firewall {
                     errno: Errno::ENOENT, ..
                 }) => {
                     return Err(FirewallError::NotInstalled {
-                        table: sets.table.clone(),
+                        table: layout.table.clone(),
                     });
                 }
                 Err(Refusal {
@@ -160,48 +167,73 @@ impl Firewall {
     pub fn close(&mut self, keys: &[LeaseKey]) -> Result<usize, FirewallError> {
         let mut closed = 0;
         for key in keys {
-            let set = self.sets.of(key.address);
-            let table = &self.sets.table;
-            let element = ElementKey::of(key);
-            // One transaction each: an absent element makes its whole transaction fail.
-            let outcome = self.transport.transact(|transaction| {
-                transaction.push(Request::Delete, |outbox| {
-                    write_element(outbox, table, set, &element, None);
-                });
-            });
-            match outcome {
-                Ok(()) => closed += 1,
-                Err(Refusal {
-                    errno: Errno::ENOENT, ..
-                }) => {}
-                Err(Refusal { errno, .. }) => return Err(netlink_error(errno, "closing a lease")),
-            }
+            closed += usize::from(self.close_in(self.layout.set_of(key), key)?);
         }
         Ok(closed)
     }
 
+    /// Takes a lease out of a set. Returns whether it was there.
+    fn close_in(&mut self, set: LeaseSet, key: &LeaseKey) -> Result<bool, FirewallError> {
+        let (table, name) = (&self.layout.table, self.layout.name(set));
+        let element = ElementKey::of(&set, key);
+        // One transaction each: an absent element makes its whole transaction fail.
+        let outcome = self.transport.transact(|transaction| {
+            transaction.push(Request::Delete, |outbox| {
+                write_element(outbox, table, &name, &element, None);
+            });
+        });
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(Refusal {
+                errno: Errno::ENOENT, ..
+            }) => Ok(false),
+            Err(Refusal { errno, .. }) => Err(netlink_error(errno, "closing a lease")),
+        }
+    }
+
+    /// Closes leases for ports that are leased in another way than when these were opened: by another prefix, or as
+    /// part of a range. A lease opens what was asked for, and never turns into one for something else.
+    fn close_strays(&mut self) -> Result<(), FirewallError> {
+        let sets: Vec<_> = self.layout.sets().collect();
+        for set in sets {
+            let leases = self.dump(set)?;
+            for lease in leases {
+                if self.layout.set_of(&lease.key) != set {
+                    self.close_in(set, &lease.key)?;
+                    info!(
+                        "closed the lease of {}: its port is leased in another way now",
+                        lease.key
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// All leases that live, as the kernel has them.
     pub fn leases(&mut self) -> Result<Vec<Lease>, FirewallError> {
-        let mut leases = self.dump(self.sets.leases4)?;
-        leases.append(&mut self.dump(self.sets.leases6)?);
+        let sets: Vec<_> = self.layout.sets().collect();
+        let mut leases = Vec::new();
+        for set in sets {
+            leases.append(&mut self.dump(set)?);
+        }
         Ok(leases)
     }
 
-    fn dump(&mut self, set: &'static str) -> Result<Vec<Lease>, FirewallError> {
+    fn dump(&mut self, set: LeaseSet) -> Result<Vec<Lease>, FirewallError> {
         let Self {
-            transport,
-            sets: SetNames { table, .. },
-            ..
+            transport, layout, ..
         } = self;
+        let (table, name) = (&layout.table, layout.name(set));
         let doing = "reading the leases";
         for _ in 0..ATTEMPTS {
             let mut leases = Vec::new();
             let mut others = 0_usize;
             let outcome = transport.dump(
                 Request::Get,
-                |outbox| write_set(outbox, table, set),
+                |outbox| write_set(outbox, table, &name),
                 |answer| {
-                    read_elements(answer, |lease| match lease {
+                    read_elements(&set, answer, |lease| match lease {
                         Some(lease) => leases.push(lease),
                         None => others += 1,
                     });
@@ -210,7 +242,7 @@ impl Firewall {
             match outcome {
                 Ok(()) => {
                     if others > 0 {
-                        warn!("{others} elements of set `{set}` in table `inet {table}` are no leases");
+                        warn!("{others} elements of set `{name}` in table `inet {table}` are no leases");
                     }
                     return Ok(leases);
                 }
@@ -232,47 +264,26 @@ impl Firewall {
     /// In guard mode this leaves the protected ports to whatever other firewall the machine has.
     pub fn remove(plan: &FirewallPlan) -> Result<bool, FirewallError> {
         plan.check()?;
-        let sets = plan.sets();
-        let mut batch = Batch::new();
-        let mut found = false;
-        if let Some(guard) = nft::list(GUARD_TABLE)? {
-            let ours = match &plan.mode {
-                Mode::Guard { .. } => guard.check_guard(&sets).map(|()| true)?,
+        let layout = plan.layout();
+        let guard = match nft::list(GUARD_TABLE)? {
+            None => false,
+            Some(guard) => match &plan.mode {
+                Mode::Guard { .. } => guard.check_guard(&layout).map(|()| true)?,
                 Mode::Chain { .. } => guard.marked_rules().next().is_some(),
-            };
-            if ours {
-                ruleset::remove_guard(&mut batch);
-                found = true;
-            }
-        }
-        if let Mode::Chain { table, .. } = &plan.mode
-            && let Some(listing) = nft::list(table)?
-        {
-            for (chain, handle) in listing.marked_rules() {
-                ruleset::remove_rule(&mut batch, table, chain, handle);
-                found = true;
-            }
-            for set in [sets.leases4, sets.leases6] {
-                if listing.has_set(set) {
-                    ruleset::remove_set(&mut batch, table, set);
-                    found = true;
-                }
-            }
-        }
+            },
+        };
+        let user = match &plan.mode {
+            Mode::Guard { .. } => None,
+            Mode::Chain { table, .. } => nft::list(table)?,
+        };
+        let sets = user.as_ref().map_or_else(Vec::new, |user| user.our_sets(&layout));
+        let mut rules = user.iter().flat_map(Listing::marked_rules).peekable();
+        let found = guard || rules.peek().is_some() || !sets.is_empty();
         if found {
+            let batch = ruleset::remove(guard, &layout.table, rules, &sets);
             nft::apply(batch, "removing the rules")?;
         }
         Ok(found)
-    }
-}
-
-impl SetNames {
-    fn of(&self, address: IpAddr) -> &'static str {
-        if address.to_canonical().is_ipv4() {
-            self.leases4
-        } else {
-            self.leases6
-        }
     }
 }
 

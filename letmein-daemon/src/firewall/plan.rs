@@ -1,7 +1,9 @@
 //! What the firewall shall look like, and the names of what belongs to us in it.
 
 use super::error::FirewallError;
+use super::layout::Layout;
 use super::lease::Protocol;
+use super::ports::PortRange;
 
 /// Leases that each of the two sets (IPv4, IPv6) can hold unless the plan says otherwise. The kernel sizes
 /// its hash table by it: about 16 bytes for each slot.
@@ -13,23 +15,44 @@ pub const GUARD_TABLE: &str = "letmein";
 pub(super) const GUARD_CHAIN: &str = "input";
 /// The set of ports that guard mode closes.
 pub(super) const PROTECTED_SET: &str = "protected";
+/// What the elements of a set of ports are made of.
+pub(super) const PORT_TYPES: [&str; 2] = ["inet_proto", "inet_service"];
 
 /// Each rule of ours carries a comment that starts with this. (A comment on the table or on a set would do as
 /// well, but nft loses those in JSON input up to 1.0.6.)
 pub(super) const MARK: &str = "letmein: ";
 
 /// Everything the firewall needs to know from the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirewallPlan {
     /// Whose table the rules live in.
     pub mode: Mode,
     /// Ports that are closed to who holds no lease. Used by guard mode; in chain mode the user's own rules
     /// close them.
-    pub protected: Vec<(Protocol, u16)>,
+    pub protected: Vec<Protected>,
     /// Ports the daemon itself listens on. Chain mode accepts them; guard mode does not touch them.
     pub control: Vec<(Protocol, u16)>,
-    /// Leases that each of the IPv4 and the IPv6 set can hold.
+    /// Leases that each set can hold.
     pub capacity: u32,
+}
+
+/// Ports that are closed to who holds no lease, and how they are leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protected {
+    /// The ports, which one lease opens all together.
+    pub ports: PortRange,
+    /// Leading bits of an IPv6 address that hold a lease: 128 for the address alone.
+    pub ipv6_prefix: u8,
+}
+
+impl From<PortRange> for Protected {
+    /// For single addresses.
+    fn from(ports: PortRange) -> Self {
+        Self {
+            ports,
+            ipv6_prefix: 128,
+        }
+    }
 }
 
 /// Whose table the rules live in.
@@ -60,28 +83,17 @@ pub enum Closed {
     Reject,
 }
 
-/// Where the lease sets are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SetNames {
-    pub table: String,
-    pub leases4: &'static str,
-    pub leases6: &'static str,
+impl Default for Mode {
+    fn default() -> Self {
+        Self::Guard {
+            closed: Closed::default(),
+        }
+    }
 }
 
 impl FirewallPlan {
-    pub(super) fn sets(&self) -> SetNames {
-        match &self.mode {
-            Mode::Guard { .. } => SetNames {
-                table: GUARD_TABLE.to_owned(),
-                leases4: "leases4",
-                leases6: "leases6",
-            },
-            Mode::Chain { table, .. } => SetNames {
-                table: table.clone(),
-                leases4: "letmein_leases4",
-                leases6: "letmein_leases6",
-            },
-        }
+    pub(super) fn layout(&self) -> Layout {
+        Layout::of(self)
     }
 
     /// Refuses what nft would refuse with less to go on.
@@ -125,9 +137,7 @@ mod tests {
                 table: table.to_owned(),
                 chain: chain.to_owned(),
             },
-            protected: vec![],
-            control: vec![],
-            capacity: 8,
+            ..FirewallPlan::default()
         }
     }
 

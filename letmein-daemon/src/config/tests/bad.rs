@@ -231,9 +231,9 @@ fn resources() {
             "\"tcp/0\" has no port number from 1 to 65535",
         ),
         (
-            "[resources.a]\nid = \"2\"\nports = [\"tcp/1-2\"]",
+            "[resources.a]\nid = \"2\"\nports = [\"tcp/2-1\"]",
             8,
-            "is a range; name each port",
+            "is a range that does not go up",
         ),
         (
             "[resources.a]\nid = \"2\"\nports = [\"22\"]",
@@ -243,7 +243,32 @@ fn resources() {
         (
             "[resources.a]\nid = \"2\"\nports = [\"tcp/1\",\n\"tcp/1\"]",
             9,
-            "names tcp/1 twice",
+            "names tcp/1 twice (line 8)",
+        ),
+        (
+            "[resources.a]\nid = \"2\"\nports = [\"tcp/1-9\",\n\"tcp/9-10\"]",
+            9,
+            "names tcp/9-10, which overlaps its tcp/1-9 (line 8)",
+        ),
+        (
+            "[resources.a]\nid = \"2\"\nports = [\"tcp/20-30\"]",
+            8,
+            "uses tcp/20-30, which overlaps tcp/22 of resource \"ssh\" (line 5)",
+        ),
+        (
+            "[resources.a]\nid = \"2\"\nports = [\"udp/5000-6000\"]",
+            8,
+            "uses udp/5000-6000, which includes the control port, 5800 unless gate.port names another",
+        ),
+        (
+            "[resources.a]\nid = \"2\"\nports = [\"tcp/1\"]\nipv6-prefix = 0",
+            9,
+            "the ipv6-prefix of resource \"a\" is 0; it may be from 1 to 128",
+        ),
+        (
+            "[resources.a]\nid = \"2\"\nports = [\"tcp/1\"]\nipv6-prefix = 129",
+            9,
+            "it may be from 1 to 128",
         ),
         (
             "[resources.a]\nid = \"2\"\nports = [\"udp/22\",\n\"tcp/22\"]",
@@ -253,7 +278,7 @@ fn resources() {
         (
             "[resources.a]\nid = \"2\"\nports = [\"tcp/5800\"]",
             8,
-            "uses tcp/5800, which is the control port",
+            "uses tcp/5800, which is the control port, 5800 unless",
         ),
         (
             "[resources.a]\nid = \"2\"\nports = [\"udp/5800\"]",
@@ -288,6 +313,16 @@ fn resources() {
     ] {
         refused(&format!("{GATE}{ssh}{sections}"), &[(line, part)]);
     }
+    // Both lines are named, that of the control port as well.
+    refused(
+        &format!("{GATE}port = 22\n{ssh}"),
+        &[(6, "uses tcp/22, which is the control port (line 3)")],
+    );
+    // Silent knocks are taken from the wire at the control port, though there is no socket.
+    refused(
+        &format!("{GATE}silent = true\nchallenge = false\n[resources.a]\nid = \"2\"\nports = [\"udp/5800\"]"),
+        &[(7, "uses udp/5800, which is the control port")],
+    );
     // The later one is to blame, whatever their names.
     refused(
         &format!(

@@ -1,8 +1,8 @@
 //! What a good configuration means.
 
 use super::{GATE, KEY, parse};
-use crate::config::{ErrorPolicy, Port, XdpMode};
-use crate::firewall::{Closed, Mode, Protocol};
+use crate::config::{ErrorPolicy, XdpMode};
+use crate::firewall::{Closed, Mode, PortRange, Protected, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, maps::PermitKey, source::Prefixes};
 use std::time::Duration;
 
@@ -102,13 +102,7 @@ fn everything_given() {
         (resource.port_list().as_str(), resource.lease),
         ("tcp/22, udp/1", Duration::from_hours(2))
     );
-    assert_eq!(
-        resource.ports[0],
-        Port {
-            protocol: Protocol::Tcp,
-            port: 22
-        }
-    );
+    assert_eq!(resource.ports[0], PortRange::one(Protocol::Tcp, 22));
     assert_eq!(config.resource(web).unwrap().lease, Duration::from_mins(2));
     assert!(config.resource(ResourceId(0xC)).is_none());
     assert_eq!(config.resources().count(), 2);
@@ -134,7 +128,10 @@ fn everything_given() {
     assert_eq!(plan.mode, mode);
     assert_eq!(plan.control, [(Protocol::Tcp, 1)]);
     assert_eq!(plan.protected.len(), 5);
-    assert!(plan.protected.contains(&(Protocol::Udp, 443)));
+    assert!(
+        plan.protected
+            .contains(&PortRange::one(Protocol::Udp, 443).into())
+    );
     // No knocks over UDP: the XDP program has no control port to look for.
     assert_eq!(config.settings().control_port, 0);
 }
@@ -195,4 +192,47 @@ fn what_is_hardly_meant_is_a_warning() {
         matches!(empty[..], [users, resources] if users.contains("[users.NAME]") && resources.contains("[resources.NAME]")),
         "{empty:?}"
     );
+}
+
+#[test]
+fn a_range_is_leased_as_a_whole_and_ipv6_by_its_prefix() {
+    let text = "[resources.mosh]\nid = \"1\"\nports = [\"tcp/22\", \"udp/60000-61000\"]\nipv6-prefix = 64\n";
+    let config = parse(&format!("{GATE}{text}")).unwrap();
+    let mosh = config.resource(ResourceId(1)).unwrap();
+    assert_eq!(
+        (mosh.port_list().as_str(), mosh.ipv6_prefix),
+        ("tcp/22, udp/60000-61000", 64)
+    );
+    let ports = PortRange {
+        protocol: Protocol::Udp,
+        first: 60000,
+        last: 61000,
+    };
+    let expected = [PortRange::one(Protocol::Tcp, 22), ports].map(|ports| Protected {
+        ports,
+        ipv6_prefix: 64,
+    });
+    assert_eq!(config.firewall_plan().protected, expected);
+    // Right beside the control port, and beside another range.
+    let beside =
+        "[resources.a]\nid = \"2\"\nports = [\"udp/5801-59999\", \"udp/1-5799\", \"tcp/60000-61000\"]\n";
+    parse(&format!("{GATE}{text}{beside}")).unwrap();
+}
+
+#[test]
+fn a_resource_for_all_users_needs_to_be_in_no_list() {
+    let text = format!(
+        "{GATE}[resources.wifi]\nid = \"1\"\nports = [\"tcp/80\"]\nall-users = true\n\
+         [resources.ssh]\nid = \"2\"\nports = [\"tcp/22\"]\nall-users = false\n\
+         [users.alice]\nid = \"1\"\nkey = \"{KEY}\"\nresources = [\"ssh\", \"wifi\"]\n\
+         [users.bob]\nid = \"2\"\nkey = \"{KEY}\"\n"
+    );
+    let config = parse(&text).unwrap();
+    let may = |user: u32, resource: u32| config.user(UserId(user)).unwrap().permits(ResourceId(resource));
+    assert_eq!(
+        [may(1, 1), may(1, 2), may(2, 1), may(2, 2)],
+        [true, true, true, false]
+    );
+    // Each pair once, for the XDP program too.
+    assert_eq!(config.permits().len(), 3);
 }
