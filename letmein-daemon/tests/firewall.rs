@@ -16,6 +16,8 @@ use letmein_daemon::firewall::{
 };
 use nix::sched::{CloneFlags, unshare};
 
+#[path = "firewall/forward.rs"]
+mod forward;
 #[path = "firewall/packets.rs"]
 mod packets;
 #[path = "firewall/ranges.rs"]
@@ -99,6 +101,7 @@ fn guard(closed: Closed) -> FirewallPlan {
         protected: vec![one(Protocol::Tcp, 22), one(Protocol::Udp, 51820)],
         control: vec![(Protocol::Udp, 5800)],
         capacity: 64,
+        ..FirewallPlan::default()
     }
 }
 

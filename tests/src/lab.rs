@@ -49,30 +49,46 @@ impl Lab {
             other: other?,
         };
         for (number, peer) in [(1, &lab.client), (2, &lab.other)] {
-            let (near, far) = (format!("to-peer{number}"), "to-server");
-            ip(&[
-                "-n",
-                &lab.server.name,
-                "link",
-                "add",
-                &near,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                far,
-                "netns",
-                &peer.name,
-            ])?;
-            for (host, device, last) in [(&lab.server, near.as_str(), 1), (peer, far, 2)] {
-                let v4 = format!("10.77.{number}.{last}/24");
-                let v6 = format!("fd77:{number}::{last}/64");
-                ip(&["-n", &host.name, "addr", "add", &v4, "dev", device])?;
-                ip(&["-n", &host.name, "addr", "add", &v6, "dev", device, "nodad"])?;
-                ip(&["-n", &host.name, "link", "set", device, "up"])?;
-            }
+            lab.join(number, &format!("to-peer{number}"), peer)?;
         }
         Ok(lab)
+    }
+
+    /// A host behind the server, which forwards for everybody from now on: number 2 of `10.77.3.0/24` and `fd77:3::/64`, by
+    /// way of the server's interface `inside0`.
+    pub fn inside(&self) -> anyhow::Result<Host> {
+        let inside = Host::new("inside")?;
+        self.join(3, "inside0", &inside)?;
+        let forward = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
+        self.server.run("sh", &["-c", forward])?;
+        for (number, host) in [(1, &self.client), (2, &self.other), (3, &inside)] {
+            for via in [format!("10.77.{number}.1"), format!("fd77:{number}::1")] {
+                ip(&["-n", &host.name, "route", "add", "default", "via", &via])?;
+            }
+        }
+        // Until its link-local addresses are found to be unique, a router does not ask for its neighbours.
+        for host in [&self.server, &inside] {
+            while host.run("ip", &["-6", "address"])?.contains("tentative") {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(inside)
+    }
+
+    /// Joins a peer to the server by a network with this number.
+    fn join(&self, number: u8, near: &str, peer: &Host) -> anyhow::Result<()> {
+        let (server, far) = (&self.server, "to-server");
+        let near_end = ["-n", &server.name, "link", "add", near, "type", "veth"];
+        let far_end = ["peer", "name", far, "netns", &peer.name];
+        ip(&[&near_end[..], &far_end[..]].concat())?;
+        for (host, device, last) in [(server, near, 1), (peer, far, 2)] {
+            let v4 = format!("10.77.{number}.{last}/24");
+            let v6 = format!("fd77:{number}::{last}/64");
+            ip(&["-n", &host.name, "addr", "add", &v4, "dev", device])?;
+            ip(&["-n", &host.name, "addr", "add", &v6, "dev", device, "nodad"])?;
+            ip(&["-n", &host.name, "link", "set", device, "up"])?;
+        }
+        Ok(())
     }
 }
 

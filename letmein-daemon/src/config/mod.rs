@@ -91,6 +91,10 @@ pub struct FirewallSettings {
     pub mode: Mode,
     /// Leases that may live at one time.
     pub max_leases: u32,
+    /// Chain mode: the chain for what is forwarded.
+    pub forward_chain: String,
+    /// Guard mode: interfaces from which connections are forwarded unseen.
+    pub inside: Vec<String>,
 }
 
 /// A user: a key and what it opens.
@@ -116,6 +120,8 @@ pub struct Resource {
     pub ports: Vec<PortRange>,
     /// Leading bits of an IPv6 address that hold a lease.
     pub ipv6_prefix: u8,
+    /// Whether that is for services behind this machine, too.
+    pub forward: bool,
     /// For how long.
     pub lease: Duration,
 }

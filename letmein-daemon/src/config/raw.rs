@@ -75,6 +75,8 @@ pub(super) struct Firewall {
     pub closed: Given<Closed>,
     pub table: Given<String>,
     pub chain: Given<String>,
+    pub forward_chain: Given<String>,
+    pub inside_interfaces: Given<Vec<Spanned<String>>>,
     pub default_lease: Given<DurationText>,
     pub max_lease: Given<DurationText>,
     pub max_leases: Given<i64>,
@@ -92,6 +94,7 @@ pub(super) struct Resource {
     pub lease: Given<DurationText>,
     pub ipv6_prefix: Given<i64>,
     pub all_users: Option<bool>,
+    pub forward: Option<bool>,
 }
 
 #[derive(Deserialize)]

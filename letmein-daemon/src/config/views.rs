@@ -27,6 +27,7 @@ impl Config {
                 resource.ports.iter().map(|ports| Protected {
                     ports: *ports,
                     ipv6_prefix: resource.ipv6_prefix,
+                    forward: resource.forward,
                 })
             })
             .collect()
@@ -39,6 +40,8 @@ impl Config {
         FirewallPlan {
             mode: self.firewall.mode.clone(),
             protected: self.protected_ports(),
+            inside: self.firewall.inside.clone(),
+            forward_chain: self.firewall.forward_chain.clone(),
             control: transports
                 .into_iter()
                 .filter_map(|(on, protocol)| on.then_some((protocol, self.gate.port)))

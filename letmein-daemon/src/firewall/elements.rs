@@ -18,7 +18,7 @@ pub(super) struct ElementKey {
 
 impl ElementKey {
     /// The element of this set that is this lease.
-    pub(super) fn of(set: &LeaseSet, key: &LeaseKey) -> Self {
+    pub(super) fn of(set: LeaseSet, key: &LeaseKey) -> Self {
         let mut bytes = [0; 24];
         let length = match key.address.to_canonical() {
             IpAddr::V4(address) => write(&mut bytes, 0, &address.octets()),
@@ -50,7 +50,7 @@ fn write(bytes: &mut [u8; 24], at: usize, part: &[u8]) -> usize {
 }
 
 /// The lease that an element of this set is.
-fn read_key(set: &LeaseSet, bytes: &[u8]) -> Option<LeaseKey> {
+fn read_key(set: LeaseSet, bytes: &[u8]) -> Option<LeaseKey> {
     let (address, rest): (IpAddr, _) = match set.family {
         Family::V4 => {
             let (octets, rest) = bytes.split_first_chunk::<4>()?;
@@ -108,7 +108,7 @@ pub(super) fn write_set(outbox: &mut Vec<u8>, table: &str, set: &str) {
 
 /// Hands each lease in one message of a dump of `set` to `each`, with `None` for an element that is no lease of ours:
 /// one without a timeout, or for another protocol.
-pub(super) fn read_elements(set: &LeaseSet, attributes: &[u8], mut each: impl FnMut(Option<Lease>)) {
+pub(super) fn read_elements(set: LeaseSet, attributes: &[u8], mut each: impl FnMut(Option<Lease>)) {
     for attribute in SetelemListAttrs::new(attributes).flatten() {
         let SetelemListAttrs::Elements(elements) = attribute else {
             continue;
@@ -119,7 +119,7 @@ pub(super) fn read_elements(set: &LeaseSet, attributes: &[u8], mut each: impl Fn
     }
 }
 
-fn read_element(set: &LeaseSet, attributes: &[u8]) -> Option<Lease> {
+fn read_element(set: LeaseSet, attributes: &[u8]) -> Option<Lease> {
     let (mut key, mut remaining) = (None, None);
     for attribute in SetelemAttrs::new(attributes).flatten() {
         match attribute {
@@ -161,9 +161,9 @@ mod tests {
 
     #[test]
     fn keys_are_laid_out_as_the_kernel_concatenates() {
-        let four = ElementKey::of(&LEASES4, &key("192.0.2.1", Protocol::Tcp, 22));
+        let four = ElementKey::of(LEASES4, &key("192.0.2.1", Protocol::Tcp, 22));
         assert_eq!(four.as_slice(), [192, 0, 2, 1, 6, 0, 0, 0, 0, 22, 0, 0]);
-        let six = ElementKey::of(&LEASES6, &key("2001:db8::1", Protocol::Udp, 51820));
+        let six = ElementKey::of(LEASES6, &key("2001:db8::1", Protocol::Udp, 51820));
         let mut expected = vec![0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         expected.extend([17, 0, 0, 0, 0xca, 0x6c, 0, 0]);
         assert_eq!(six.as_slice(), expected);
@@ -173,7 +173,7 @@ mod tests {
     fn a_mapped_address_is_the_ipv4_address_in_it() {
         let address = "::ffff:192.0.2.1".parse().unwrap();
         let mapped = ElementKey::of(
-            &LEASES4,
+            LEASES4,
             &LeaseKey {
                 address,
                 protocol: Protocol::Tcp,
@@ -192,13 +192,13 @@ mod tests {
             (range(LEASES4), key("192.0.2.1", Protocol::Udp, 60000)),
             (range(LEASES6), key("2001:db8::1", Protocol::Udp, 60000)),
         ] {
-            assert_eq!(read_key(&set, ElementKey::of(&set, &key).as_slice()), Some(key));
+            assert_eq!(read_key(set, ElementKey::of(set, &key).as_slice()), Some(key));
         }
-        assert_eq!(read_key(&LEASES4, &[0; 11]), None);
-        assert_eq!(read_key(&LEASES4, &[0; 24]), None);
-        assert_eq!(read_key(&range(LEASES4), &[0; 12]), None);
+        assert_eq!(read_key(LEASES4, &[0; 11]), None);
+        assert_eq!(read_key(LEASES4, &[0; 24]), None);
+        assert_eq!(read_key(range(LEASES4), &[0; 12]), None);
         assert_eq!(
-            read_key(&LEASES4, &[192, 0, 2, 1, 132, 0, 0, 0, 0, 22, 0, 0]),
+            read_key(LEASES4, &[192, 0, 2, 1, 132, 0, 0, 0, 0, 22, 0, 0]),
             None
         );
     }
@@ -209,7 +209,7 @@ mod tests {
             target: RANGE,
             ..LEASES4
         };
-        let element = ElementKey::of(&set, &key("192.0.2.1", Protocol::Udp, 60000));
+        let element = ElementKey::of(set, &key("192.0.2.1", Protocol::Udp, 60000));
         assert_eq!(element.as_slice(), [192, 0, 2, 1]);
     }
 
@@ -222,17 +222,17 @@ mod tests {
             .nested_elem();
         let element = element
             .nested_key()
-            .push_value(ElementKey::of(&LEASES4, &wanted).as_slice())
+            .push_value(ElementKey::of(LEASES4, &wanted).as_slice())
             .end_nested();
         let list = element.push_expiration(1500_u64.to_be()).end_nested();
         let permanent = list
             .nested_elem()
             .nested_key()
-            .push_value(ElementKey::of(&LEASES4, &wanted).as_slice());
+            .push_value(ElementKey::of(LEASES4, &wanted).as_slice());
         drop(permanent);
 
         let mut read = Vec::new();
-        read_elements(&LEASES4, &message, |lease| read.push(lease));
+        read_elements(LEASES4, &message, |lease| read.push(lease));
         let lease = Lease {
             key: wanted,
             remaining: Duration::from_millis(1500),
@@ -243,10 +243,10 @@ mod tests {
     #[test]
     fn a_cut_off_message_yields_no_lease() {
         let mut message = Vec::new();
-        let key = ElementKey::of(&LEASES4, &key("192.0.2.1", Protocol::Tcp, 22));
+        let key = ElementKey::of(LEASES4, &key("192.0.2.1", Protocol::Tcp, 22));
         write_element(&mut message, "filter", "leases4", &key, Some(1000));
         for length in 0..message.len() {
-            read_elements(&LEASES4, &message[..length], |lease| assert_eq!(lease, None));
+            read_elements(LEASES4, &message[..length], |lease| assert_eq!(lease, None));
         }
     }
 }

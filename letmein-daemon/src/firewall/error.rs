@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::plan::Hook;
+
 /// An error of the firewall. Rules and leases are written in transactions: what was refused has changed nothing.
 /// (Only [`close`](super::Firewall::close) takes its keys one by one: those before the refused one are closed.)
 #[derive(Debug, thiserror::Error)]
@@ -82,13 +84,15 @@ pub enum FirewallError {
     /// Chain mode without the user's chain.
     #[error(
         "table `inet {table}` has no chain `{chain}`: add `chain {chain} {{ }}` to it and the rule `jump {chain}` \
-         to its input chain (see the example nftables.conf), or use firewall mode \"guard\", which needs neither"
+         to its {hook} chain (see the example nftables.conf), or use firewall mode \"guard\", which needs neither"
     )]
     NoChain {
         /// The table.
         table: String,
         /// The chain.
         chain: String,
+        /// What the chain is for.
+        hook: Hook,
     },
 
     /// The user's chain is itself attached to a hook.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use nftables::expr::{
-    BinaryOperation, CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Range,
+    BinaryOperation, CT, CTDir, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Range,
 };
 use nftables::stmt::{Match, Operator, Statement};
 
@@ -22,6 +22,16 @@ pub(super) fn ct_state() -> Expression<'static> {
         key: "state".into(),
         family: None,
         dir: None,
+    }))
+}
+
+/// The port that a connection was begun to, before its destination was translated. nft wants the protocol to be known
+/// in the rule before it takes this for a port.
+pub(super) fn asked_port() -> Expression<'static> {
+    Expression::Named(NamedExpression::CT(CT {
+        key: "proto-dst".into(),
+        family: None,
+        dir: Some(CTDir::Original),
     }))
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::lease::{LeaseKey, Protocol, mask};
-use super::plan::{FirewallPlan, GUARD_TABLE, Mode, Protected};
+use super::plan::{FORWARDED_SET, FirewallPlan, GUARD_TABLE, Mode, PORT_TYPES, PROTECTED_SET, Protected};
 use super::ports::PortRange;
 
 /// The family of the addresses in a set.
@@ -69,7 +69,7 @@ impl LeaseSet {
     }
 
     /// The set that these ports are leased in.
-    fn of(ports: &Protected, family: Family) -> Self {
+    fn of(ports: Protected, family: Family) -> Self {
         let target = if ports.ports.is_range() {
             Target::Range(ports.ports)
         } else {
@@ -121,7 +121,7 @@ impl LeaseSet {
     }
 
     /// The types that the key is made of, as nft calls them.
-    pub(super) const fn key_types(&self) -> &'static [&'static str] {
+    pub(super) const fn key_types(self) -> &'static [&'static str] {
         match (self.family, self.target) {
             (Family::V4, Target::Ports) => &["ipv4_addr", "inet_proto", "inet_service"],
             (Family::V6, Target::Ports) => &["ipv6_addr", "inet_proto", "inet_service"],
@@ -131,7 +131,7 @@ impl LeaseSet {
     }
 
     /// The bits that count, as an address; none if all do.
-    pub(super) fn mask(&self) -> Option<IpAddr> {
+    pub(super) fn mask(self) -> Option<IpAddr> {
         let ones = match self.family {
             Family::V4 => IpAddr::from([u8::MAX; 4]),
             Family::V6 => IpAddr::from([u8::MAX; 16]),
@@ -169,6 +169,14 @@ pub(super) struct Layout {
     sets: BTreeSet<LeaseSet>,
     /// What is protected, by protocol and first port.
     ports: BTreeMap<(Protocol, u16), Protected>,
+    /// The sets of ports, by their names.
+    port_sets: BTreeMap<&'static str, Vec<PortRange>>,
+}
+
+/// What a set looks like.
+pub(super) struct Shape {
+    pub key: &'static [&'static str],
+    pub flag: &'static str,
 }
 
 impl Layout {
@@ -185,14 +193,68 @@ impl Layout {
         let always = Family::BOTH.map(|family| LeaseSet::whole(family, Target::Ports));
         let sets = ports
             .values()
-            .flat_map(|ports| Family::BOTH.map(|family| LeaseSet::of(ports, family)))
+            .flat_map(|ports| Family::BOTH.map(|family| LeaseSet::of(*ports, family)))
             .chain(always)
             .collect();
+        let mut port_sets = BTreeMap::new();
+        if matches!(plan.mode, Mode::Guard { .. }) {
+            let all = ports.values().map(|protected| protected.ports).collect();
+            port_sets.insert(PROTECTED_SET, all);
+        }
+        if plan.forwards() {
+            let forwarded = ports.values().filter(|protected| protected.forward);
+            port_sets.insert(
+                FORWARDED_SET,
+                forwarded.map(|protected| protected.ports).collect(),
+            );
+        }
         Self {
             table,
             begin,
             sets,
             ports,
+            port_sets,
+        }
+    }
+
+    /// The sets of ports that the plan needs, and what is in them.
+    pub(super) fn port_sets(&self) -> impl Iterator<Item = (String, &[PortRange])> {
+        self.port_sets
+            .iter()
+            .map(|(name, ports)| (self.name(name), ports.as_slice()))
+    }
+
+    /// Whether leases in this set are for ports that are forwarded.
+    pub(super) fn is_forwarded(&self, set: LeaseSet) -> bool {
+        self.ports.values().any(|protected| {
+            protected.forward
+                && Family::BOTH
+                    .map(|family| LeaseSet::of(*protected, family))
+                    .contains(&set)
+        })
+    }
+
+    /// What a set with this name looks like if it is ours, of this plan or an earlier one.
+    pub(super) fn shape(&self, name: &str) -> Option<Shape> {
+        if let Some(set) = self.parse(name) {
+            return Some(Shape {
+                key: set.key_types(),
+                flag: "timeout",
+            });
+        }
+        let is_guard = self.begin.is_empty();
+        let ours = name.strip_prefix(self.begin)?;
+        (ours == FORWARDED_SET || (is_guard && ours == PROTECTED_SET)).then_some(Shape {
+            key: &PORT_TYPES,
+            flag: "interval",
+        })
+    }
+
+    /// Whether the plan has a set with this name.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        match self.parse(name) {
+            Some(set) => self.sets.contains(&set),
+            None => self.port_sets().any(|(wanted, _)| wanted == name),
         }
     }
 
@@ -206,7 +268,7 @@ impl Layout {
         let family = Family::of(key.address);
         self.ports.get(&(key.protocol, key.port)).map_or_else(
             || LeaseSet::whole(family, Target::Ports),
-            |ports| LeaseSet::of(ports, family),
+            |ports| LeaseSet::of(*ports, family),
         )
     }
 
@@ -216,7 +278,7 @@ impl Layout {
     }
 
     /// The set of leases with this name, of this plan or an earlier one.
-    pub(super) fn parse(&self, name: &str) -> Option<LeaseSet> {
+    fn parse(&self, name: &str) -> Option<LeaseSet> {
         LeaseSet::parse(name.strip_prefix(self.begin)?)
     }
 }

@@ -14,6 +14,8 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    pub(super) const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+
     /// The number in the IP header (IANA protocol numbers).
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -36,9 +38,7 @@ impl Protocol {
     /// The protocol with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Tcp, Self::Udp]
-            .into_iter()
-            .find(|protocol| protocol.name() == name)
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
     }
 
     /// The name that nftables and the configuration use: `tcp` or `udp`.

@@ -1,12 +1,22 @@
 //! What is in a table already, and whose it is.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::error::FirewallError;
-use super::layout::{Layout, LeaseSet};
-use super::plan::{GUARD_CHAIN, GUARD_TABLE, MARK, PORT_TYPES, PROTECTED_SET};
+use super::layout::Layout;
+use super::plan::{FORWARD_CHAIN, GUARD_CHAIN, Hook, MARK};
+
+/// The chains of the guard's table, and the hook of each.
+const GUARD_CHAINS: [(&str, &str); 2] = [(GUARD_CHAIN, "input"), (FORWARD_CHAIN, "forward")];
+
+/// What an earlier plan asked for and this one does not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stale {
+    /// Each with the chain it is in.
+    pub rules: Vec<(String, u32)>,
+    pub chains: Vec<String>,
+    pub sets: Vec<String>,
+}
 
 /// The objects of one table as nft lists them.
 ///
@@ -44,25 +54,45 @@ impl Listing {
             .find(move |object| text(object, "name") == Some(name))
     }
 
-    /// The sets of leases that are here, of this plan or an earlier one.
-    fn lease_sets<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, LeaseSet)> {
+    /// The names of our sets, of this plan or an earlier one.
+    fn our_sets<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = &'a str> {
         self.of_kind("set")
             .filter_map(|set| text(set, "name"))
-            .filter_map(|name| Some((name, layout.parse(name)?)))
+            .filter(|name| layout.shape(name).is_some())
     }
 
-    /// The names of all our sets in a user's table.
-    pub(super) fn our_sets(&self, layout: &Layout) -> Vec<String> {
-        self.lease_sets(layout).map(|(name, _)| name.to_owned()).collect()
+    /// What of ours is in a table besides these chains, their rules, and the sets that are wanted.
+    pub(super) fn stale(&self, layout: &Layout, chains: &[&str]) -> Stale {
+        let unwanted_rules = self.marked_rules().filter(|(chain, _)| !chains.contains(chain));
+        let sets = self.our_sets(layout).filter(|name| !layout.wants(name));
+        Stale {
+            rules: unwanted_rules
+                .map(|(chain, handle)| (chain.to_owned(), handle))
+                .collect(),
+            chains: vec![],
+            sets: sets.map(str::to_owned).collect(),
+        }
     }
 
-    /// The names of the sets that an earlier plan asked for and this one does not.
-    pub(super) fn stale_sets(&self, layout: &Layout) -> Vec<String> {
-        let wanted: BTreeSet<_> = layout.sets().collect();
-        self.lease_sets(layout)
-            .filter(|(_, set)| !wanted.contains(set))
-            .map(|(name, _)| name.to_owned())
-            .collect()
+    /// The same for the guard's table, whose chains are ours as well.
+    pub(super) fn stale_guard(&self, layout: &Layout, chains: &[&str]) -> Stale {
+        let here = self.of_kind("chain").filter_map(|chain| text(chain, "name"));
+        Stale {
+            rules: vec![],
+            chains: here
+                .filter(|name| !chains.contains(name))
+                .map(str::to_owned)
+                .collect(),
+            ..self.stale(layout, chains)
+        }
+    }
+
+    /// Everything of ours in a user's table.
+    pub(super) fn all_ours(&self, layout: &Layout) -> Stale {
+        Stale {
+            sets: self.our_sets(layout).map(str::to_owned).collect(),
+            ..self.stale(layout, &[])
+        }
     }
 
     /// The handles of our rules, with the chain each is in.
@@ -81,8 +111,8 @@ impl Listing {
             let name = text(object, "name").unwrap_or_default();
             let ours = match kind.as_str() {
                 "metainfo" | "table" | "rule" => true,
-                "chain" => name == GUARD_CHAIN,
-                "set" => name == PROTECTED_SET || layout.parse(name).is_some(),
+                "chain" => GUARD_CHAINS.iter().any(|(ours, _)| *ours == name),
+                "set" => layout.shape(name).is_some(),
                 _ => false,
             };
             if !ours {
@@ -91,41 +121,46 @@ impl Listing {
                 });
             }
         }
-        if let Some(chain) = self.named("chain", GUARD_CHAIN)
-            && text(chain, "hook") != Some("input")
-        {
-            return Err(FirewallError::ForeignTable {
-                what: "its chain `input` is not at the input hook".to_owned(),
-            });
+        for (name, hook) in GUARD_CHAINS {
+            if let Some(chain) = self.named("chain", name)
+                && text(chain, "hook") != Some(hook)
+            {
+                return Err(FirewallError::ForeignTable {
+                    what: format!("its chain `{name}` is not at the {hook} hook"),
+                });
+            }
         }
         if self.of_kind("rule").next().is_some() && !self.of_kind("rule").any(is_marked) {
             return Err(FirewallError::ForeignTable {
                 what: "its rules are not ours".to_owned(),
             });
         }
-        self.check_sets(layout)?;
-        self.check_set(GUARD_TABLE, PROTECTED_SET, &PORT_TYPES, "interval")
+        self.check_sets(layout)
     }
 
-    /// Refuses a user's table or chain that we cannot use, or would harm.
-    pub(super) fn check_chain(&self, layout: &Layout, chain: &str) -> Result<(), FirewallError> {
-        let names = || (layout.table.clone(), chain.to_owned());
-        let Some(found) = self.named("chain", chain) else {
-            let (table, chain) = names();
-            return Err(FirewallError::NoChain { table, chain });
+    /// Refuses a user's table that we cannot use, or would harm.
+    pub(super) fn check_user(&self, layout: &Layout, chains: &[(Hook, &str)]) -> Result<(), FirewallError> {
+        for (hook, chain) in chains {
+            self.check_chain(&layout.table, *hook, chain)?;
+        }
+        self.check_sets(layout)
+    }
+
+    fn check_chain(&self, table: &str, hook: Hook, chain: &str) -> Result<(), FirewallError> {
+        let (table, chain) = (table.to_owned(), chain.to_owned());
+        let Some(found) = self.named("chain", &chain) else {
+            return Err(FirewallError::NoChain { table, chain, hook });
         };
         if found.get("hook").is_some() {
-            let (table, chain) = names();
             return Err(FirewallError::BaseChain { table, chain });
         }
         let mut rules = self
             .of_kind("rule")
-            .filter(|rule| text(rule, "chain") == Some(chain));
+            .filter(|rule| text(rule, "chain") == Some(&chain));
         if rules.any(|rule| !is_marked(rule)) {
-            let (table, chain) = names();
             return Err(FirewallError::ForeignRules { table, chain });
         }
-        self.check_sets(layout)
+        Ok(())
     }
 
     /// Whether a rule of the table jumps or goes to the chain. (A verdict map may do so too: its elements are
@@ -135,24 +170,18 @@ impl Listing {
     }
 
     fn check_sets(&self, layout: &Layout) -> Result<(), FirewallError> {
-        for (name, set) in self.lease_sets(layout) {
-            self.check_set(&layout.table, name, set.key_types(), "timeout")?;
+        for set in self.of_kind("set") {
+            let name = text(set, "name").unwrap_or_default();
+            if let Some(shape) = layout.shape(name)
+                && (words(set, "type") != shape.key || words(set, "flags") != [shape.flag])
+            {
+                return Err(FirewallError::ForeignSet {
+                    table: layout.table.clone(),
+                    set: name.to_owned(),
+                });
+            }
         }
         Ok(())
-    }
-
-    fn check_set(&self, table: &str, name: &str, key: &[&str], flag: &str) -> Result<(), FirewallError> {
-        let Some(set) = self.named("set", name) else {
-            return Ok(());
-        };
-        if words(set, "type") == key && words(set, "flags") == [flag] {
-            Ok(())
-        } else {
-            Err(FirewallError::ForeignSet {
-                table: table.to_owned(),
-                set: name.to_owned(),
-            })
-        }
     }
 }
 
@@ -245,7 +274,8 @@ mod tests {
 
     #[test]
     fn a_users_chain_must_be_there_plain_and_ours_alone() {
-        let check = |objects: &[&str]| listing(objects).check_chain(&chain(), "LETMEIN-INPUT");
+        let check =
+            |objects: &[&str]| listing(objects).check_user(&chain(), &[(Hook::Input, "LETMEIN-INPUT")]);
         let chain = r#"{"chain": {"name": "LETMEIN-INPUT"}}"#;
         check(&[chain, OUR_RULE, OUR_CHAIN]).unwrap();
         assert!(matches!(check(&[OUR_CHAIN]), Err(FirewallError::NoChain { .. })));

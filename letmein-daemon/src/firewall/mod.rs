@@ -24,12 +24,12 @@ use tracing::{info, warn};
 
 pub use self::error::FirewallError;
 pub use self::lease::{Lease, LeaseKey, Protocol};
-pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Mode, Protected};
+pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Hook, Mode, Protected};
 pub use self::ports::PortRange;
 
 use self::elements::{ElementKey, read_elements, write_element, write_set};
 use self::layout::{Layout, LeaseSet};
-use self::listing::Listing;
+use self::listing::Stale;
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
 
@@ -57,13 +57,15 @@ impl Firewall {
     pub fn install(plan: &FirewallPlan) -> Result<Self, FirewallError> {
         plan.check()?;
         let layout = plan.layout();
+        let chains = plan.chains();
+        let names: Vec<_> = chains.iter().map(|(_, chain)| *chain).collect();
         let stale = match &plan.mode {
             Mode::Guard { .. } => match nft::list(GUARD_TABLE)? {
                 Some(listing) => {
                     listing.check_guard(&layout)?;
-                    listing.stale_sets(&layout)
+                    listing.stale_guard(&layout, &names)
                 }
-                None => vec![],
+                None => Stale::default(),
             },
             Mode::Chain { table, chain } => {
                 if let Some(guard) = nft::list(GUARD_TABLE)?
@@ -77,11 +79,13 @@ impl Firewall {
                         chain: chain.clone(),
                     });
                 };
-                listing.check_chain(&layout, chain)?;
-                if !listing.is_jumped_to(chain) {
-                    warn!("no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing");
+                listing.check_user(&layout, &chains)?;
+                for chain in names.iter().filter(|chain| !listing.is_jumped_to(chain)) {
+                    warn!(
+                        "no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing there"
+                    );
                 }
-                listing.stale_sets(&layout)
+                listing.stale(&layout, &names)
             }
         };
         nft::apply(ruleset::install(plan, &layout, &stale), "installing the rules")?;
@@ -121,7 +125,7 @@ impl Firewall {
                 for key in keys {
                     let set = layout.set_of(key);
                     let name = layout.name(set);
-                    let element = ElementKey::of(&set, key);
+                    let element = ElementKey::of(set, key);
                     for (request, timeout) in [
                         (Request::New, Some(millis)),
                         (Request::Delete, None),
@@ -175,7 +179,7 @@ impl Firewall {
     /// Takes a lease out of a set. Returns whether it was there.
     fn close_in(&mut self, set: LeaseSet, key: &LeaseKey) -> Result<bool, FirewallError> {
         let (table, name) = (&self.layout.table, self.layout.name(set));
-        let element = ElementKey::of(&set, key);
+        let element = ElementKey::of(set, key);
         // One transaction each: an absent element makes its whole transaction fail.
         let outcome = self.transport.transact(|transaction| {
             transaction.push(Request::Delete, |outbox| {
@@ -233,7 +237,7 @@ impl Firewall {
                 Request::Get,
                 |outbox| write_set(outbox, table, &name),
                 |answer| {
-                    read_elements(&set, answer, |lease| match lease {
+                    read_elements(set, answer, |lease| match lease {
                         Some(lease) => leases.push(lease),
                         None => others += 1,
                     });
@@ -276,12 +280,10 @@ impl Firewall {
             Mode::Guard { .. } => None,
             Mode::Chain { table, .. } => nft::list(table)?,
         };
-        let sets = user.as_ref().map_or_else(Vec::new, |user| user.our_sets(&layout));
-        let mut rules = user.iter().flat_map(Listing::marked_rules).peekable();
-        let found = guard || rules.peek().is_some() || !sets.is_empty();
+        let ours = user.map_or_else(Stale::default, |user| user.all_ours(&layout));
+        let found = guard || ours != Stale::default();
         if found {
-            let batch = ruleset::remove(guard, &layout.table, rules, &sets);
-            nft::apply(batch, "removing the rules")?;
+            nft::apply(ruleset::remove(guard, &layout.table, &ours), "removing the rules")?;
         }
         Ok(found)
     }

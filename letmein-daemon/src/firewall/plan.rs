@@ -1,5 +1,7 @@
 //! What the firewall shall look like, and the names of what belongs to us in it.
 
+use std::fmt;
+
 use super::error::FirewallError;
 use super::layout::Layout;
 use super::lease::Protocol;
@@ -11,10 +13,14 @@ pub const DEFAULT_CAPACITY: u32 = 16_384;
 
 /// The table of guard mode, in family `inet`. Everything in it is ours.
 pub const GUARD_TABLE: &str = "letmein";
-/// The base chain of guard mode.
+/// The base chain of guard mode for what comes to this machine.
 pub(super) const GUARD_CHAIN: &str = "input";
+/// The base chain of guard mode for what this machine passes on.
+pub(super) const FORWARD_CHAIN: &str = "forward";
 /// The set of ports that guard mode closes.
 pub(super) const PROTECTED_SET: &str = "protected";
+/// The set of those among them that are for services behind this machine, too.
+pub(super) const FORWARDED_SET: &str = "forwarded";
 /// What the elements of a set of ports are made of.
 pub(super) const PORT_TYPES: [&str; 2] = ["inet_proto", "inet_service"];
 
@@ -34,6 +40,12 @@ pub struct FirewallPlan {
     pub control: Vec<(Protocol, u16)>,
     /// Leases that each set can hold.
     pub capacity: u32,
+    /// Interfaces, perhaps with a `*` at the end, behind which is what this machine stands in front of: connections that
+    /// begin there are passed on as if there were no guard. Used by guard mode.
+    pub inside: Vec<String>,
+    /// The chain of the user's that is ours and for what is passed on, such as `LETMEIN-FORWARD`. Used by chain mode, if
+    /// anything is forwarded.
+    pub forward_chain: String,
 }
 
 /// Ports that are closed to who holds no lease, and how they are leased.
@@ -43,14 +55,17 @@ pub struct Protected {
     pub ports: PortRange,
     /// Leading bits of an IPv6 address that hold a lease: 128 for the address alone.
     pub ipv6_prefix: u8,
+    /// Whether they are protected, and opened, in what this machine passes on to others, too.
+    pub forward: bool,
 }
 
 impl From<PortRange> for Protected {
-    /// For single addresses.
+    /// On this machine, for single addresses.
     fn from(ports: PortRange) -> Self {
         Self {
             ports,
             ipv6_prefix: 128,
+            forward: false,
         }
     }
 }
@@ -73,6 +88,32 @@ pub enum Mode {
     },
 }
 
+/// Where in the kernel's network stack a chain is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// For what comes to this machine.
+    Input,
+    /// For what this machine passes on.
+    Forward,
+}
+
+impl Hook {
+    /// As nftables calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
 /// What a packet to a protected port gets from who holds no lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Closed {
@@ -92,6 +133,24 @@ impl Default for Mode {
 }
 
 impl FirewallPlan {
+    /// Whether any port is protected in what is passed on.
+    pub(super) fn forwards(&self) -> bool {
+        self.protected.iter().any(|protected| protected.forward)
+    }
+
+    /// The chains that are ours, and the hook that each is for.
+    pub(super) fn chains(&self) -> Vec<(Hook, &str)> {
+        let (input, forward) = match &self.mode {
+            Mode::Guard { .. } => (GUARD_CHAIN, FORWARD_CHAIN),
+            Mode::Chain { chain, .. } => (chain.as_str(), self.forward_chain.as_str()),
+        };
+        let mut chains = vec![(Hook::Input, input)];
+        if self.forwards() {
+            chains.push((Hook::Forward, forward));
+        }
+        chains
+    }
+
     pub(super) fn layout(&self) -> Layout {
         Layout::of(self)
     }
@@ -101,6 +160,9 @@ impl FirewallPlan {
         if let Mode::Chain { table, chain } = &self.mode {
             check_name("table", table)?;
             check_name("chain", chain)?;
+            if self.forwards() {
+                check_name("chain", &self.forward_chain)?;
+            }
             if table == GUARD_TABLE {
                 return Err(FirewallError::ReservedTable { table: table.clone() });
             }

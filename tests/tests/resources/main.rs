@@ -6,7 +6,9 @@
     reason = "what a test cannot do without, it must fail without"
 )]
 
+mod forward;
 mod ports;
+mod stream;
 
 use letmein_tests::{
     gate::{Gate, KEY, letmein},

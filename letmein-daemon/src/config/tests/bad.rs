@@ -178,6 +178,36 @@ fn firewall() {
         ),
         ("mode = \"chain\"\ntable = \"letmein\"", 5, "letmeind's own"),
         (
+            "forward-chain = \"x\"",
+            4,
+            "firewall.forward-chain belongs to mode = \"chain\"",
+        ),
+        (
+            "mode = \"chain\"\ninside-interfaces = []",
+            5,
+            "firewall.inside-interfaces belongs to mode = \"guard\"",
+        ),
+        (
+            "mode = \"chain\"\nforward-chain = \"LETMEIN-INPUT\"",
+            5,
+            "firewall.chain and firewall.forward-chain are both \"LETMEIN-INPUT\"",
+        ),
+        (
+            "inside-interfaces = [\"br-*\",\n\"b*r\"]",
+            5,
+            "a * may only be at the end",
+        ),
+        (
+            "inside-interfaces = [\"br-*\",\n\"br-*\"]",
+            5,
+            "is in this list twice",
+        ),
+        (
+            "inside-interfaces = [\"*\"]",
+            4,
+            "cannot be the name of an interface",
+        ),
+        (
             "default-lease = \"0s\"",
             4,
             "firewall.default-lease: \"0s\" is out of bounds",

@@ -233,8 +233,8 @@ fn docs_and_example_name_every_choice() {
 
 #[test]
 fn the_defaults_of_the_example_are_the_defaults() {
-    let guard_only = ["mode", "closed"];
-    let chain_only = ["table", "chain"];
+    let guard_only = ["mode", "closed", "inside-interfaces"];
+    let chain_only = ["table", "chain", "forward-chain"];
     let uncommented = |skip: &[&str]| {
         let line = |line: &str| match setting(line) {
             Some((name, _)) if name != "key" && !skip.contains(&name) => {

@@ -26,6 +26,8 @@ fn defaults() {
     assert_eq!(gate.prefixes, Prefixes::new(32, 56));
     assert_eq!(config.firewall.mode, Mode::Guard { closed: Closed::Drop });
     assert_eq!(config.firewall.max_leases, 65_536);
+    assert_eq!(config.firewall.forward_chain, "LETMEIN-FORWARD");
+    assert_eq!(config.firewall.inside, Vec::<String>::new());
 }
 
 #[test]
@@ -55,6 +57,7 @@ fn everything_given() {
         default-lease = "2m"
         max-lease = "2h"
         max-leases = 3
+        forward-chain = "passed-on"
         [resources.web]
         id = "b"
         ports = ["tcp/80", "tcp/443", "udp/443"]
@@ -62,6 +65,7 @@ fn everything_given() {
         id = "0000000A"
         ports = ["tcp/22", "udp/1"]
         lease = "2h"
+        forward = true
         [users.alice]
         id = "ffffffff"
         key = "{KEY}"
@@ -128,6 +132,9 @@ fn everything_given() {
     assert_eq!(plan.mode, mode);
     assert_eq!(plan.control, [(Protocol::Tcp, 1)]);
     assert_eq!(plan.protected.len(), 5);
+    assert_eq!(plan.forward_chain, "passed-on");
+    let forwarded = plan.protected.iter().filter(|protected| protected.forward);
+    assert_eq!(forwarded.count(), 2);
     assert!(
         plan.protected
             .contains(&PortRange::one(Protocol::Udp, 443).into())
@@ -211,6 +218,7 @@ fn a_range_is_leased_as_a_whole_and_ipv6_by_its_prefix() {
     let expected = [PortRange::one(Protocol::Tcp, 22), ports].map(|ports| Protected {
         ports,
         ipv6_prefix: 64,
+        forward: false,
     });
     assert_eq!(config.firewall_plan().protected, expected);
     // Right beside the control port, and beside another range.

@@ -1,6 +1,6 @@
 //! Section `[firewall]`.
 
-use super::{duration, number};
+use super::{distinct, duration, number};
 use crate::config::{
     FirewallSettings,
     duration::human,
@@ -80,19 +80,59 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Firewall>) -> (Fi
         1..=MOST_LEASES,
         65_536,
     );
-    (
-        FirewallSettings {
-            mode: mode(report, &firewall),
-            max_leases,
-        },
-        leases,
-    )
+    let settings = FirewallSettings {
+        mode: mode(report, &firewall),
+        max_leases,
+        forward_chain: name(report, "chain", &firewall.forward_chain, "LETMEIN-FORWARD"),
+        inside: inside(report, firewall.inside_interfaces.as_ref()),
+    };
+    check_distinct(report, &firewall, &settings);
+    (settings, leases)
+}
+
+/// One chain cannot be asked for two things.
+fn check_distinct(report: &mut Report<'_>, firewall: &raw::Firewall, settings: &FirewallSettings) {
+    if let Mode::Chain { chain, .. } = &settings.mode
+        && *chain == settings.forward_chain
+        && let Some(at) = firewall.forward_chain.as_ref().or(firewall.chain.as_ref())
+    {
+        let text = format!(
+            "firewall.chain and firewall.forward-chain are both {chain:?}; what comes in and what is forwarded need a \
+             chain each"
+        );
+        report.add(&at.span(), text);
+    }
+}
+
+/// Names of interfaces, each perhaps with a `*` at its end.
+fn inside(report: &mut Report<'_>, given: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
+    let list = given.map(|list| list.get_ref().as_slice()).unwrap_or_default();
+    let mut names = Vec::new();
+    for name in distinct(report, list, |a, b| a == b, |name| format!("{name:?}")) {
+        let plain = name.get_ref().strip_suffix('*').unwrap_or(name.get_ref());
+        match names::check_interface(plain) {
+            Ok(()) if !plain.contains(['*', '"', '\\']) => names.push(name.get_ref().clone()),
+            Ok(()) => report.add(
+                &name.span(),
+                format!(
+                    "{:?} is no interface; a * may only be at the end, as in \"br-*\"",
+                    name.get_ref()
+                ),
+            ),
+            Err(error) => report.add(&name.span(), error),
+        }
+    }
+    names
 }
 
 fn mode(report: &mut Report<'_>, firewall: &raw::Firewall) -> Mode {
     match firewall.mode.unwrap_or(FirewallMode::Guard) {
         FirewallMode::Guard => {
-            for (option, given) in [("table", &firewall.table), ("chain", &firewall.chain)] {
+            for (option, given) in [
+                ("table", &firewall.table),
+                ("chain", &firewall.chain),
+                ("forward-chain", &firewall.forward_chain),
+            ] {
                 if let Some(given) = given {
                     let text = format!(
                         "firewall.{option} belongs to mode = \"chain\"; guard mode has its own table: remove this, or \
@@ -113,6 +153,13 @@ fn mode(report: &mut Report<'_>, firewall: &raw::Firewall) -> Mode {
                     &closed.span(),
                     "firewall.closed belongs to mode = \"guard\"; in chain mode your own rules close the ports: remove \
                      this, or set mode = \"guard\"",
+                );
+            }
+            if let Some(inside) = &firewall.inside_interfaces {
+                report.add(
+                    &inside.span(),
+                    "firewall.inside-interfaces belongs to mode = \"guard\"; in chain mode your own rules say what may \
+                     pass: remove this, or set mode = \"guard\"",
                 );
             }
             Mode::Chain {

@@ -66,6 +66,7 @@ pub(super) fn check(
                     name: name.to_owned(),
                     ports,
                     ipv6_prefix,
+                    forward: resource.forward.unwrap_or(false),
                     lease,
                 },
             );

@@ -3,6 +3,7 @@
 //! Adding what is there changes nothing, so the lease sets keep their elements. The chain is emptied and
 //! filled again within the transaction, so no packet ever sees it empty.
 
+mod forward;
 mod leases;
 mod writer;
 
@@ -12,12 +13,14 @@ use nftables::batch::Batch;
 use nftables::expr::{Expression, MetaKey};
 use nftables::schema::{NfListObject, Table};
 use nftables::stmt::{Operator, Reject, RejectType, Statement};
-use nftables::types::{NfFamily, NfHook, RejectCode};
+use nftables::types::{NfFamily, RejectCode};
 
 use self::writer::Writer;
 use super::expression::{concat, ct_state, equals, matches, meta, payload, ports_element, text};
 use super::layout::Layout;
-use super::plan::{Closed, FirewallPlan, GUARD_CHAIN, GUARD_TABLE, Mode, PORT_TYPES, PROTECTED_SET};
+use super::lease::Protocol;
+use super::listing::Stale;
+use super::plan::{Closed, FirewallPlan, GUARD_TABLE, Hook, Mode, PORT_TYPES, PROTECTED_SET};
 
 /// Before the chains at priority `filter` (0), where ufw, firewalld and hand-written rulesets sit: a packet
 /// to a closed port gets our answer and not theirs, and stays out of their logs. After destination NAT
@@ -26,85 +29,104 @@ use super::plan::{Closed, FirewallPlan, GUARD_CHAIN, GUARD_TABLE, Mode, PORT_TYP
 const GUARD_PRIORITY: i32 = -10;
 const ACCEPT: Statement<'static> = Statement::Accept(None);
 
-/// Everything the plan asks for, and nothing that is called as one of `stale`: what an earlier one asked for.
-pub(super) fn install(plan: &FirewallPlan, layout: &Layout, stale: &[String]) -> Batch<'static> {
+/// Everything the plan asks for, without what an earlier one asked for.
+pub(super) fn install(plan: &FirewallPlan, layout: &Layout, stale: &Stale) -> Batch<'static> {
     let mut writer = Writer::new(&layout.table);
-    match &plan.mode {
-        Mode::Guard { closed } => guard(&mut writer, plan, layout, *closed),
-        Mode::Chain { chain, .. } => chain_in(&mut writer, plan, layout, chain),
+    if let Mode::Guard { .. } = plan.mode {
+        writer.batch.add(NfListObject::Table(table(GUARD_TABLE)));
     }
-    for set in stale {
-        writer.delete_set(set);
+    leases::sets(&mut writer, layout, plan.capacity);
+    for (name, ports) in layout.port_sets() {
+        let elements = ports.iter().copied().map(ports_element).collect();
+        writer.filled_set(&name, &PORT_TYPES, elements);
     }
+    for (hook, chain) in plan.chains() {
+        match &plan.mode {
+            Mode::Guard { .. } => writer.base_chain(chain, hook, GUARD_PRIORITY),
+            Mode::Chain { .. } => writer.flush_chain(chain),
+        }
+        match hook {
+            Hook::Input => input(&mut writer, plan, layout, chain),
+            Hook::Forward => forward::rules(&mut writer, plan, layout, chain),
+        }
+    }
+    writer.delete(stale);
     writer.batch
 }
 
-fn guard(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, closed: Closed) {
-    writer.batch.add(NfListObject::Table(table(GUARD_TABLE)));
-    leases::sets(writer, layout, plan.capacity);
-    let protected: BTreeSet<_> = plan.protected.iter().map(|protected| protected.ports).collect();
-    let protected = protected.into_iter().map(ports_element).collect();
-    writer.filled_set(PROTECTED_SET, &PORT_TYPES, protected);
-    writer.base_chain(GUARD_CHAIN, NfHook::Input, GUARD_PRIORITY);
-    let loopback = equals(meta(MetaKey::Iif), text("lo"));
-    writer.rule(GUARD_CHAIN, "loopback", vec![loopback, ACCEPT]);
-    let states = Expression::List(vec![text("established"), text("related")]);
-    let open = matches(ct_state(), Operator::IN, states);
-    writer.rule(GUARD_CHAIN, "open connections", vec![open, ACCEPT]);
-    leases::accept(writer, layout, GUARD_CHAIN);
-    let port = concat([meta(MetaKey::L4proto), payload("th", "dport")]);
-    let is_protected = equals(port, text(&format!("@{PROTECTED_SET}")));
-    close(writer, GUARD_CHAIN, &is_protected, closed);
-}
-
-/// What packets get that `is_closed` matches.
-fn close(writer: &mut Writer, chain: &str, is_closed: &Statement<'static>, closed: Closed) {
-    let is_closed = || is_closed.clone();
-    match closed {
-        Closed::Drop => writer.rule(chain, "closed ports", vec![is_closed(), Statement::Drop(None)]),
-        Closed::Reject => {
-            let tcp = equals(meta(MetaKey::L4proto), text("tcp"));
-            let reset = Statement::Reject(Some(Reject::new(Some(RejectType::TCPReset), None)));
-            writer.rule(chain, "closed TCP ports", vec![tcp, is_closed(), reset]);
-            let code = Some(RejectCode::PortUnreach);
-            let unreachable = Statement::Reject(Some(Reject::new(Some(RejectType::ICMPX), code)));
-            writer.rule(chain, "closed ports", vec![is_closed(), unreachable]);
+fn input(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str) {
+    match plan.mode {
+        Mode::Guard { .. } => {
+            let loopback = equals(meta(MetaKey::Iif), text("lo"));
+            writer.rule(chain, "loopback", vec![loopback, ACCEPT]);
+            writer.rule(chain, "open connections", vec![is_open(), ACCEPT]);
+        }
+        Mode::Chain { .. } => {
+            for (protocol, port) in plan.control.iter().collect::<BTreeSet<_>>() {
+                let port = Expression::Number((*port).into());
+                let is_control = equals(payload(protocol.name(), "dport"), port);
+                writer.rule(chain, "control port", vec![is_control, ACCEPT]);
+            }
         }
     }
-}
-
-fn chain_in(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str) {
-    leases::sets(writer, layout, plan.capacity);
-    writer.flush_chain(chain);
-    let control: BTreeSet<_> = plan.control.iter().collect();
-    for (protocol, port) in control {
-        let is_control = equals(
-            payload(protocol.name(), "dport"),
-            Expression::Number((*port).into()),
-        );
-        writer.rule(chain, "control port", vec![is_control, ACCEPT]);
-    }
     leases::accept(writer, layout, chain);
+    if let Mode::Guard { closed } = plan.mode {
+        let port = concat([meta(MetaKey::L4proto), payload("th", "dport")]);
+        let is_protected = equals(port, set(layout, PROTECTED_SET));
+        close(writer, chain, closed, None, &[is_protected]);
+    }
 }
 
-/// Deletes the guard table if that is wanted, and what is ours in a user's table: these rules, with the chain each is in,
-/// and then these sets.
-pub(super) fn remove<'a>(
-    guard: bool,
-    user: &str,
-    rules: impl Iterator<Item = (&'a str, u32)>,
-    sets: &[String],
-) -> Batch<'static> {
+/// What packets get that meet all of these conditions. `protocol` says that the conditions are for one alone.
+fn close(
+    writer: &mut Writer,
+    chain: &str,
+    closed: Closed,
+    protocol: Option<Protocol>,
+    conditions: &[Statement<'static>],
+) {
+    let mut rule = |what, protocol: Option<Protocol>, last| {
+        let first = protocol.map(is_protocol).into_iter();
+        let statements = first.chain(conditions.iter().cloned()).chain([last]);
+        writer.rule(chain, what, statements.collect());
+    };
+    if closed == Closed::Drop {
+        rule("closed ports", protocol, Statement::Drop(None));
+        return;
+    }
+    if protocol != Some(Protocol::Udp) {
+        let reset = Statement::Reject(Some(Reject::new(Some(RejectType::TCPReset), None)));
+        rule("closed TCP ports", Some(Protocol::Tcp), reset);
+    }
+    if protocol != Some(Protocol::Tcp) {
+        let code = Some(RejectCode::PortUnreach);
+        let unreachable = Statement::Reject(Some(Reject::new(Some(RejectType::ICMPX), code)));
+        rule("closed ports", protocol, unreachable);
+    }
+}
+
+/// Of a connection that is open already, or an error that belongs to one.
+fn is_open() -> Statement<'static> {
+    let states = Expression::List(vec![text("established"), text("related")]);
+    matches(ct_state(), Operator::IN, states)
+}
+
+fn is_protocol(protocol: Protocol) -> Statement<'static> {
+    equals(meta(MetaKey::L4proto), text(protocol.name()))
+}
+
+/// `@set`, for one of ours.
+fn set(layout: &Layout, name: impl std::fmt::Display) -> Expression<'static> {
+    text(&format!("@{}", layout.name(name)))
+}
+
+/// Deletes the guard table if that is wanted, and this in a user's table.
+pub(super) fn remove(guard: bool, user: &str, ours: &Stale) -> Batch<'static> {
     let mut writer = Writer::new(user);
     if guard {
         writer.batch.delete(NfListObject::Table(table(GUARD_TABLE)));
     }
-    for (chain, handle) in rules {
-        writer.delete_rule(chain, handle);
-    }
-    for set in sets {
-        writer.delete_set(set);
-    }
+    writer.delete(ours);
     writer.batch
 }
 
@@ -120,13 +142,13 @@ fn table(name: &'static str) -> Table<'static> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::lease::Protocol;
     use super::super::plan::{MARK, Protected};
     use super::super::ports::PortRange;
     use super::*;
 
     fn commands(plan: &FirewallPlan) -> Vec<Value> {
-        let document = serde_json::to_value(install(plan, &plan.layout(), &[]).to_nftables()).unwrap();
+        let document =
+            serde_json::to_value(install(plan, &plan.layout(), &Stale::default()).to_nftables()).unwrap();
         document["nftables"].as_array().unwrap().clone()
     }
 
@@ -145,6 +167,7 @@ mod tests {
             protected: vec![ssh(), ssh()],
             control: vec![],
             capacity: 8,
+            ..FirewallPlan::default()
         });
         let flush = position(&commands, |command| !command["flush"]["chain"].is_null());
         let drop = position(&commands, |command| {
@@ -178,6 +201,7 @@ mod tests {
             protected: vec![ssh()],
             control: vec![(Protocol::Udp, 5800)],
             capacity: 8,
+            ..FirewallPlan::default()
         });
         for command in &commands {
             let rule = &command["add"]["rule"];

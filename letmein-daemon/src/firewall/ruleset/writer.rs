@@ -11,7 +11,8 @@ use nftables::schema::{
 use nftables::stmt::Statement;
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
 
-use super::super::plan::MARK;
+use super::super::listing::Stale;
+use super::super::plan::{Hook, MARK};
 
 pub(super) struct Writer {
     table: Cow<'static, str>,
@@ -36,7 +37,11 @@ impl Writer {
     }
 
     /// A chain at a hook, which accepts what none of its rules decides about; new or emptied.
-    pub(super) fn base_chain(&mut self, name: &str, hook: NfHook, priority: i32) {
+    pub(super) fn base_chain(&mut self, name: &str, hook: Hook, priority: i32) {
+        let hook = match hook {
+            Hook::Input => NfHook::Input,
+            Hook::Forward => NfHook::Forward,
+        };
         self.batch.add(NfListObject::Chain(Chain {
             _type: Some(NfChainType::Filter),
             hook: Some(hook),
@@ -93,22 +98,29 @@ impl Writer {
         }
     }
 
-    pub(super) fn delete_set(&mut self, name: &str) {
-        let set = self.set(name, &[]);
-        self.batch.delete(NfListObject::Set(Box::new(set)));
+    /// Deletes rules, then the chains that others may have jumped from, then the sets that they looked into.
+    pub(super) fn delete(&mut self, stale: &Stale) {
+        for (chain, handle) in &stale.rules {
+            let rule = self.any_rule(chain, vec![]);
+            self.batch.delete(NfListObject::Rule(Rule {
+                handle: Some(*handle),
+                ..rule
+            }));
+        }
+        for name in &stale.chains {
+            self.flush_chain(name);
+            self.batch.delete(NfListObject::Chain(self.chain(name)));
+        }
+        for name in &stale.sets {
+            let set = self.set(name, &[]);
+            self.batch.delete(NfListObject::Set(Box::new(set)));
+        }
     }
 
     pub(super) fn rule(&mut self, chain: &str, what: &str, statements: Vec<Statement<'static>>) {
         self.batch.add(NfListObject::Rule(Rule {
             comment: Some(format!("{MARK}{what}").into()),
             ..self.any_rule(chain, statements)
-        }));
-    }
-
-    pub(super) fn delete_rule(&mut self, chain: &str, handle: u32) {
-        self.batch.delete(NfListObject::Rule(Rule {
-            handle: Some(handle),
-            ..self.any_rule(chain, vec![])
         }));
     }
 
