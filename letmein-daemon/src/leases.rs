@@ -6,7 +6,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -37,16 +37,11 @@ pub struct Leases {
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
     pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        let ports: HashSet<_> = config
-            .protected_ports()
-            .iter()
-            .map(|protected| (protected.ports.protocol, protected.ports.first))
-            .collect();
         let now = Instant::now();
         let mut ends = HashMap::new();
         let mut orphans = Vec::new();
         for lease in firewall.leases()? {
-            if ports.contains(&(lease.key.protocol, lease.key.port)) {
+            if firewall.plans(&lease.key) {
                 ends.insert(lease.key, now + lease.remaining);
             } else {
                 orphans.push(lease.key);
@@ -130,22 +125,24 @@ impl Leases {
 }
 
 fn keys(resource: &Resource, address: IpAddr) -> Vec<LeaseKey> {
-    resource
+    let ports = resource
         .ports
         .iter()
-        .map(|ports| LeaseKey::new(address, ports.protocol, ports.first).in_prefix(resource.ipv6_prefix))
+        .map(|ports| LeaseKey::new(address, ports.protocol, ports.first));
+    let jumps = resource.jump.iter().flat_map(|jump| jump.leases(address));
+    ports
+        .chain(jumps)
+        .map(|key| key.in_prefix(resource.ipv6_prefix))
         .collect()
 }
 
 /// Who holds a lease of the resource: the address, or its prefix as `2001:db8:1:2::/64`.
 fn holder(resource: &Resource, address: IpAddr) -> String {
-    let address = address.to_canonical();
-    match resource.ports.first() {
-        Some(ports) if address.is_ipv6() && resource.ipv6_prefix < 128 => {
-            let key = LeaseKey::new(address, ports.protocol, ports.first).in_prefix(resource.ipv6_prefix);
+    match keys(resource, address).first() {
+        Some(key) if key.address.is_ipv6() && resource.ipv6_prefix < 128 => {
             format!("{}/{}", key.address, resource.ipv6_prefix)
         }
-        _ => address.to_string(),
+        _ => address.to_canonical().to_string(),
     }
 }
 

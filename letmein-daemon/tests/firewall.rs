@@ -18,6 +18,8 @@ use nix::sched::{CloneFlags, unshare};
 
 #[path = "firewall/forward.rs"]
 mod forward;
+#[path = "firewall/jumps.rs"]
+mod jumps;
 #[path = "firewall/packets.rs"]
 mod packets;
 #[path = "firewall/ranges.rs"]

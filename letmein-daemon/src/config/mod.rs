@@ -21,7 +21,7 @@ pub use error::{ConfigError, Position, Problem};
 pub use port::PortError;
 pub use raw::{ErrorPolicy, XdpMode};
 
-use crate::firewall::{Mode, PortRange};
+use crate::firewall::{Jump, Mode, PortRange};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
 use std::{
     collections::HashMap,
@@ -93,6 +93,8 @@ pub struct FirewallSettings {
     pub max_leases: u32,
     /// Chain mode: the chain for what is forwarded.
     pub forward_chain: String,
+    /// Chain mode: the chain for what this machine sends.
+    pub output_chain: String,
     /// Guard mode: interfaces from which connections are forwarded unseen.
     pub inside: Vec<String>,
 }
@@ -122,6 +124,8 @@ pub struct Resource {
     pub ipv6_prefix: u8,
     /// Whether that is for services behind this machine, too.
     pub forward: bool,
+    /// What it jumps to in the user's own rules.
+    pub jump: Option<Jump>,
     /// For how long.
     pub lease: Duration,
 }
@@ -185,12 +189,13 @@ impl fmt::Debug for User {
 }
 
 impl Resource {
-    /// The ports as `tcp/22, udp/60000-61000`.
+    /// What a knock opens, as `tcp/22, udp/60000-61000` or `jump to VPN-IN`.
     #[must_use]
     pub fn port_list(&self) -> String {
-        self.ports
-            .iter()
-            .map(PortRange::to_string)
+        let ports = self.ports.iter().map(PortRange::to_string);
+        let jumps = self.jump.iter().flat_map(|jump| &jump.to);
+        ports
+            .chain(jumps.map(|to| format!("jump to {}", to.chain)))
             .collect::<Vec<_>>()
             .join(", ")
     }

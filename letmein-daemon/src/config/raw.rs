@@ -76,6 +76,7 @@ pub(super) struct Firewall {
     pub table: Given<String>,
     pub chain: Given<String>,
     pub forward_chain: Given<String>,
+    pub output_chain: Given<String>,
     pub inside_interfaces: Given<Vec<Spanned<String>>>,
     pub default_lease: Given<DurationText>,
     pub max_lease: Given<DurationText>,
@@ -94,7 +95,11 @@ pub(super) struct Resource {
     pub lease: Given<DurationText>,
     pub ipv6_prefix: Given<i64>,
     pub all_users: Option<bool>,
-    pub forward: Option<bool>,
+    pub forward: Given<bool>,
+    pub jump_input: Given<String>,
+    pub jump_forward: Given<String>,
+    pub jump_output: Given<String>,
+    pub jump_for_all: Given<Vec<Spanned<JumpHook>>>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +114,15 @@ pub(super) struct User {
     pub key_file: Given<PathBuf>,
     pub resources: Given<Vec<Spanned<String>>>,
     pub other_addresses: Option<bool>,
+}
+
+/// Where a jump may be.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum JumpHook {
+    Input,
+    Forward,
+    Output,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]

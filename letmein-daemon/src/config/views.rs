@@ -1,7 +1,7 @@
 //! What the firewall, the XDP program and the log need of a configuration.
 
 use super::{Config, ErrorPolicy, XdpMode};
-use crate::firewall::{self, FirewallPlan, Protected, Protocol};
+use crate::firewall::{self, FirewallPlan, Jump, Protected, Protocol};
 use letmein_common::maps::{PermitKey, Settings};
 
 impl Config {
@@ -33,6 +33,17 @@ impl Config {
             .collect()
     }
 
+    /// All jumps, in the order of their resources' ids.
+    fn jumps(&self) -> Vec<Jump> {
+        let mut jumps: Vec<_> = self
+            .resources
+            .values()
+            .filter_map(|resource| resource.jump.clone())
+            .collect();
+        jumps.sort_by_key(|jump| jump.resource);
+        jumps
+    }
+
     /// What the firewall has to look like.
     #[must_use]
     pub fn firewall_plan(&self) -> FirewallPlan {
@@ -42,6 +53,8 @@ impl Config {
             protected: self.protected_ports(),
             inside: self.firewall.inside.clone(),
             forward_chain: self.firewall.forward_chain.clone(),
+            output_chain: self.firewall.output_chain.clone(),
+            jumps: self.jumps(),
             control: transports
                 .into_iter()
                 .filter_map(|(on, protocol)| on.then_some((protocol, self.gate.port)))

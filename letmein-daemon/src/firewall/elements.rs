@@ -7,8 +7,8 @@ use netlink_bindings::nftables::{
     PushSetelemListAttrs, SetelemAttrs, SetelemListAttrs, SetelemListElemAttrs,
 };
 
-use super::layout::{Family, LeaseSet, Target};
-use super::lease::{Lease, LeaseKey, Protocol};
+use super::lease::{Lease, LeaseKey, Protocol, Target};
+use super::lease_set::{Family, Kind, LeaseSet};
 
 /// The key of an element. A concatenated one has each part padded to four bytes, so 12 bytes for IPv4 and 24 for IPv6.
 pub(super) struct ElementKey {
@@ -24,11 +24,11 @@ impl ElementKey {
             IpAddr::V4(address) => write(&mut bytes, 0, &address.octets()),
             IpAddr::V6(address) => write(&mut bytes, 0, &address.octets()),
         };
-        if let Target::Range(_) = set.target {
+        let (Kind::Ports, Target::Port(protocol, port)) = (set.kind, key.target) else {
             return Self { bytes, length };
-        }
-        write(&mut bytes, length, &[key.protocol.number()]);
-        write(&mut bytes, length + 4, &key.port.to_be_bytes());
+        };
+        write(&mut bytes, length, &[protocol.number()]);
+        write(&mut bytes, length + 4, &port.to_be_bytes());
         Self {
             bytes,
             length: length + 8,
@@ -61,18 +61,16 @@ fn read_key(set: LeaseSet, bytes: &[u8]) -> Option<LeaseKey> {
             (Ipv6Addr::from(*octets).into(), rest)
         }
     };
-    let (protocol, port) = match (set.target, rest) {
-        (Target::Ports, &[protocol, _, _, _, high, low, _, _]) => {
-            (Protocol::from_number(protocol)?, u16::from_be_bytes([high, low]))
+    let target = match (set.kind, rest) {
+        (Kind::Ports, &[protocol, _, _, _, high, low, _, _]) => {
+            Target::Port(Protocol::from_number(protocol)?, u16::from_be_bytes([high, low]))
         }
-        (Target::Range(ports), []) => (ports.protocol, ports.first),
+        (Kind::Range(ports), []) => Target::Port(ports.protocol, ports.first),
+        (Kind::Jump(resource), []) if set.prefix == 0 => Target::JumpForAll(resource),
+        (Kind::Jump(resource), []) => Target::Jump(resource),
         _ => return None,
     };
-    Some(LeaseKey {
-        address,
-        protocol,
-        port,
-    })
+    Some(LeaseKey { address, target })
 }
 
 /// Writes the attributes that name one element, with its timeout in milliseconds if it is to be added.
@@ -136,20 +134,22 @@ fn read_element(set: LeaseSet, attributes: &[u8]) -> Option<Lease> {
 
 #[cfg(test)]
 mod tests {
+    use letmein_common::ResourceId;
+
     use super::super::ports::PortRange;
     use super::*;
 
     const LEASES4: LeaseSet = LeaseSet {
         family: Family::V4,
         prefix: 32,
-        target: Target::Ports,
+        kind: Kind::Ports,
     };
     const LEASES6: LeaseSet = LeaseSet {
         family: Family::V6,
         prefix: 128,
-        target: Target::Ports,
+        kind: Kind::Ports,
     };
-    const RANGE: Target = Target::Range(PortRange {
+    const RANGE: Kind = Kind::Range(PortRange {
         protocol: Protocol::Udp,
         first: 60000,
         last: 61000,
@@ -172,21 +172,30 @@ mod tests {
     #[test]
     fn a_mapped_address_is_the_ipv4_address_in_it() {
         let address = "::ffff:192.0.2.1".parse().unwrap();
-        let mapped = ElementKey::of(
-            LEASES4,
-            &LeaseKey {
-                address,
-                protocol: Protocol::Tcp,
-                port: 22,
-            },
-        );
+        let target = Target::Port(Protocol::Tcp, 22);
+        let mapped = ElementKey::of(LEASES4, &LeaseKey { address, target });
         assert_eq!(mapped.as_slice(), [192, 0, 2, 1, 6, 0, 0, 0, 0, 22, 0, 0]);
     }
 
     #[test]
     fn keys_come_back_as_they_went() {
-        let range = |set| LeaseSet { target: RANGE, ..set };
+        let range = |set| LeaseSet { kind: RANGE, ..set };
+        let jump = |set| LeaseSet {
+            kind: Kind::Jump(ResourceId(0x1A)),
+            ..set
+        };
+        let [all4, all6] = LeaseKey::jump_for_all(ResourceId(0x1A));
+        let for_all = |set| LeaseSet {
+            prefix: 0,
+            ..jump(set)
+        };
         for (set, key) in [
+            (
+                jump(LEASES4),
+                LeaseKey::jump([192, 0, 2, 1].into(), ResourceId(0x1A)),
+            ),
+            (for_all(LEASES4), all4),
+            (for_all(LEASES6), all6),
             (LEASES4, key("192.0.2.1", Protocol::Tcp, 22)),
             (LEASES6, key("2001:db8::1", Protocol::Udp, 65535)),
             (range(LEASES4), key("192.0.2.1", Protocol::Udp, 60000)),
@@ -206,7 +215,7 @@ mod tests {
     #[test]
     fn a_range_is_one_element_whose_key_is_the_address() {
         let set = LeaseSet {
-            target: RANGE,
+            kind: RANGE,
             ..LEASES4
         };
         let element = ElementKey::of(set, &key("192.0.2.1", Protocol::Udp, 60000));

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use letmein_common::ResourceId;
 use nix::errno::Errno;
 
 use super::plan::Hook;
@@ -93,6 +94,46 @@ pub enum FirewallError {
         chain: String,
         /// What the chain is for.
         hook: Hook,
+    },
+
+    /// Guard mode with a jump.
+    #[error(
+        "a jump to chain `{chain}` is not possible in guard mode: nftables jumps only within a table; use firewall \
+         mode \"chain\""
+    )]
+    JumpInGuard {
+        /// The chain.
+        chain: String,
+    },
+
+    /// A jump to a chain that is not there.
+    #[error(
+        "table `inet {table}` has no chain `{chain}`, which resource {resource} jumps to: add it to that table, or \
+         remove the jump"
+    )]
+    NoJumpTarget {
+        /// The table.
+        table: String,
+        /// The chain.
+        chain: String,
+        /// Whose jump it is.
+        resource: ResourceId,
+    },
+
+    /// A jump to a chain that cannot be jumped to.
+    #[error(
+        "resource {resource} jumps to chain `{chain}` in table `inet {table}`, which is {what}: name a chain of yours \
+         that is at no hook"
+    )]
+    BadJumpTarget {
+        /// The table.
+        table: String,
+        /// The chain.
+        chain: String,
+        /// Whose jump it is.
+        resource: ResourceId,
+        /// What it is instead.
+        what: &'static str,
     },
 
     /// The user's chain is itself attached to a hook.

@@ -4,161 +4,17 @@
 //! are leased by their prefix have one for each length, so that a prefix is never taken for an address. A range of
 //! ports has sets of its own, in which the addresses alone are the keys: one element for a lease, however many ports.
 //!
-//! A set's name tells all of that, so that what an earlier run left can be read without its configuration.
+//! A resource that jumps has sets of addresses, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
 
-use super::lease::{LeaseKey, Protocol, mask};
+use letmein_common::ResourceId;
+
+use super::lease::{LeaseKey, Protocol, Target};
+use super::lease_set::{Family, Kind, LeaseSet};
 use super::plan::{FORWARDED_SET, FirewallPlan, GUARD_TABLE, Mode, PORT_TYPES, PROTECTED_SET, Protected};
 use super::ports::PortRange;
-
-/// The family of the addresses in a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    pub(super) fn of(address: IpAddr) -> Self {
-        if address.to_canonical().is_ipv4() {
-            Self::V4
-        } else {
-            Self::V6
-        }
-    }
-
-    /// Bits of an address.
-    pub(super) const fn bits(self) -> u8 {
-        match self {
-            Self::V4 => 32,
-            Self::V6 => 128,
-        }
-    }
-}
-
-/// What the leases in a set are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Target {
-    /// Single ports, each element for one.
-    Ports,
-    /// All ports of this range.
-    Range(PortRange),
-}
-
-/// A set of leases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LeaseSet {
-    pub family: Family,
-    /// Leading bits of an address that count.
-    pub prefix: u8,
-    pub target: Target,
-}
-
-impl LeaseSet {
-    const fn whole(family: Family, target: Target) -> Self {
-        Self {
-            family,
-            prefix: family.bits(),
-            target,
-        }
-    }
-
-    /// The set that these ports are leased in.
-    fn of(ports: Protected, family: Family) -> Self {
-        let target = if ports.ports.is_range() {
-            Target::Range(ports.ports)
-        } else {
-            Target::Ports
-        };
-        match family {
-            Family::V4 => Self::whole(family, target),
-            Family::V6 => Self {
-                family,
-                prefix: ports.ipv6_prefix,
-                target,
-            },
-        }
-    }
-
-    /// What has this name without the part that is the same for all of a table.
-    fn parse(name: &str) -> Option<Self> {
-        let (family, mut rest) = match name.strip_prefix("leases")?.split_at_checked(1)? {
-            ("4", rest) => (Family::V4, rest),
-            ("6", rest) => (Family::V6, rest),
-            _ => return None,
-        };
-        let mut parts = Vec::new();
-        while !rest.is_empty() {
-            let part = rest.strip_prefix('_')?;
-            let (part, after) = part.split_at(part.find('_').unwrap_or(part.len()));
-            parts.push(part);
-            rest = after;
-        }
-        let mut parts = parts.as_slice();
-        let mut set = Self::whole(family, Target::Ports);
-        if let [prefix, after @ ..] = parts
-            && let Ok(prefix) = prefix.parse()
-        {
-            set.prefix = prefix;
-            parts = after;
-        }
-        if let [protocol, ports] = parts {
-            let (first, last) = ports.split_once('-')?;
-            set.target = Target::Range(PortRange {
-                protocol: Protocol::from_name(protocol)?,
-                first: first.parse().ok()?,
-                last: last.parse().ok()?,
-            });
-            parts = &[];
-        }
-        // What is written in another way was not written by us.
-        (parts.is_empty() && set.prefix <= family.bits() && set.to_string() == name).then_some(set)
-    }
-
-    /// The types that the key is made of, as nft calls them.
-    pub(super) const fn key_types(self) -> &'static [&'static str] {
-        match (self.family, self.target) {
-            (Family::V4, Target::Ports) => &["ipv4_addr", "inet_proto", "inet_service"],
-            (Family::V6, Target::Ports) => &["ipv6_addr", "inet_proto", "inet_service"],
-            (Family::V4, Target::Range(_)) => &["ipv4_addr"],
-            (Family::V6, Target::Range(_)) => &["ipv6_addr"],
-        }
-    }
-
-    /// The bits that count, as an address; none if all do.
-    pub(super) fn mask(self) -> Option<IpAddr> {
-        let ones = match self.family {
-            Family::V4 => IpAddr::from([u8::MAX; 4]),
-            Family::V6 => IpAddr::from([u8::MAX; 16]),
-        };
-        (self.prefix < self.family.bits()).then(|| mask(ones, self.prefix))
-    }
-}
-
-impl fmt::Display for LeaseSet {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.family {
-            Family::V4 => "leases4",
-            Family::V6 => "leases6",
-        })?;
-        if self.prefix != self.family.bits() {
-            write!(formatter, "_{}", self.prefix)?;
-        }
-        match self.target {
-            Target::Ports => Ok(()),
-            Target::Range(PortRange {
-                protocol,
-                first,
-                last,
-            }) => write!(formatter, "_{protocol}_{first}-{last}"),
-        }
-    }
-}
 
 /// Where leases are: the table, and the sets in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +25,8 @@ pub(super) struct Layout {
     sets: BTreeSet<LeaseSet>,
     /// What is protected, by protocol and first port.
     ports: BTreeMap<(Protocol, u16), Protected>,
+    /// The jumps' leases for IPv6: their prefix, by resource.
+    jumps: BTreeMap<ResourceId, u8>,
     /// The sets of ports, by their names.
     port_sets: BTreeMap<&'static str, Vec<PortRange>>,
 }
@@ -190,10 +48,11 @@ impl Layout {
             .iter()
             .map(|ports| ((ports.ports.protocol, ports.ports.first), *ports))
             .collect();
-        let always = Family::BOTH.map(|family| LeaseSet::whole(family, Target::Ports));
+        let always = Family::BOTH.map(|family| LeaseSet::whole(family, Kind::Ports));
         let sets = ports
             .values()
             .flat_map(|ports| Family::BOTH.map(|family| LeaseSet::of(*ports, family)))
+            .chain(plan.jumps.iter().flat_map(LeaseSet::of_jump))
             .chain(always)
             .collect();
         let mut port_sets = BTreeMap::new();
@@ -213,6 +72,11 @@ impl Layout {
             begin,
             sets,
             ports,
+            jumps: plan
+                .jumps
+                .iter()
+                .map(|jump| (jump.resource, jump.ipv6_prefix))
+                .collect(),
             port_sets,
         }
     }
@@ -266,10 +130,33 @@ impl Layout {
     /// The set that a lease belongs to. One for a port that is not protected (any more) is for that port alone.
     pub(super) fn set_of(&self, key: &LeaseKey) -> LeaseSet {
         let family = Family::of(key.address);
-        self.ports.get(&(key.protocol, key.port)).map_or_else(
-            || LeaseSet::whole(family, Target::Ports),
-            |ports| LeaseSet::of(*ports, family),
-        )
+        let (resource, prefix) = match key.target {
+            Target::Port(protocol, port) => {
+                return self.ports.get(&(protocol, port)).map_or_else(
+                    || LeaseSet::whole(family, Kind::Ports),
+                    |ports| LeaseSet::of(*ports, family),
+                );
+            }
+            Target::JumpForAll(resource) => (resource, 0),
+            Target::Jump(resource) if family == Family::V6 => (
+                resource,
+                self.jumps.get(&resource).copied().unwrap_or(family.bits()),
+            ),
+            Target::Jump(resource) => (resource, family.bits()),
+        };
+        LeaseSet {
+            family,
+            prefix,
+            kind: Kind::Jump(resource),
+        }
+    }
+
+    /// Whether the plan has something that is leased by this key.
+    pub(super) fn plans(&self, key: &LeaseKey) -> bool {
+        match key.target {
+            Target::Port(protocol, port) => self.ports.contains_key(&(protocol, port)),
+            Target::Jump(_) | Target::JumpForAll(_) => self.sets.contains(&self.set_of(key)),
+        }
     }
 
     /// What is called this in our tables.
@@ -285,6 +172,7 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::{Hook, Jump, JumpTo};
     use super::*;
 
     const MOSH: PortRange = PortRange {
@@ -332,7 +220,52 @@ mod tests {
             chain: "LETMEIN-INPUT".to_owned(),
         });
         assert_eq!(names(&chain), expected.map(|name| format!("letmein_{name}")));
+        for set in chain.sets() {
+            assert_eq!(chain.parse(&chain.name(set)), Some(set));
+        }
         assert_eq!(chain.parse("leases4"), None);
+    }
+
+    #[test]
+    fn jumps_have_sets_for_who_knocked_and_for_all() {
+        let to = |hook, for_all| JumpTo {
+            hook,
+            chain: "VPN".to_owned(),
+            for_all,
+        };
+        let jump = |to| Jump {
+            resource: ResourceId(0x12),
+            ipv6_prefix: 64,
+            to,
+        };
+        let names = |to| {
+            let plan = FirewallPlan {
+                jumps: vec![jump(to)],
+                ..FirewallPlan::default()
+            };
+            let layout = plan.layout();
+            for set in layout.sets() {
+                assert_eq!(layout.parse(&layout.name(set)), Some(set));
+            }
+            let mut names = names(&layout);
+            names.retain(|name| name.starts_with("jump"));
+            names.sort();
+            names
+        };
+        let source = ["jump4_00000012", "jump6_64_00000012"];
+        let all = ["jump4_0_00000012", "jump6_0_00000012"];
+        assert_eq!(names(vec![to(Hook::Input, false)]), source);
+        assert_eq!(names(vec![to(Hook::Forward, true)]), all);
+        let both = names(vec![to(Hook::Input, false), to(Hook::Output, true)]);
+        assert_eq!(
+            both,
+            [
+                "jump4_00000012",
+                "jump4_0_00000012",
+                "jump6_0_00000012",
+                "jump6_64_00000012"
+            ]
+        );
     }
 
     #[test]
@@ -358,6 +291,12 @@ mod tests {
             "leases4-udp_1-2",
             "protected",
             "leases6_64_64",
+            "jump4",
+            "jump4_12",
+            "jump4_0000001a",
+            "jump4_32_00000012",
+            "jump6_129_00000012",
+            "jump4_udp_1-2",
         ] {
             assert_eq!(guard.parse(name), None, "{name}");
         }

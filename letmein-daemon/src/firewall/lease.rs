@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use letmein_common::ResourceId;
+
 /// A transport protocol that a port belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -57,31 +59,64 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// What a lease opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// The destination port. Where a range is leased, its first port, which stands for all of them.
+    Port(Protocol, u16),
+    /// The jumps of this resource that are for packets of who holds the lease.
+    Jump(ResourceId),
+    /// The jumps of this resource that are for everybody's packets.
+    JumpForAll(ResourceId),
+}
+
 /// What identifies a lease: who may come in, and where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseKey {
-    /// The source address. An IPv4-mapped IPv6 address means the IPv4 address in it. Where ports are leased to a
-    /// prefix of IPv6, its first address: the rest is zero.
+    /// The source address. An IPv4-mapped IPv6 address means the IPv4 address in it. Where a prefix of IPv6 gets the
+    /// lease, its first address: the rest is zero.
     pub address: IpAddr,
-    /// The transport protocol of `port`.
-    pub protocol: Protocol,
-    /// The destination port. Where a range is leased, its first port, which stands for all of them.
-    pub port: u16,
+    /// What it opens.
+    pub target: Target,
 }
 
 impl LeaseKey {
-    /// A key with the address in canonical form: a dual-stack socket reports IPv4 peers as mapped IPv6
-    /// addresses, which no packet on the wire ever carries.
+    /// The lease of a port. The address is brought into canonical form: a dual-stack socket reports IPv4 peers as mapped
+    /// IPv6 addresses, which no packet on the wire ever carries.
     #[must_use]
     pub const fn new(address: IpAddr, protocol: Protocol, port: u16) -> Self {
         Self {
             address: address.to_canonical(),
-            protocol,
-            port,
+            target: Target::Port(protocol, port),
         }
     }
 
-    /// The same for ports that are leased to this many leading bits of an IPv6 address.
+    /// The lease of a resource's jumps for packets of this address.
+    #[must_use]
+    pub const fn jump(address: IpAddr, resource: ResourceId) -> Self {
+        Self {
+            address: address.to_canonical(),
+            target: Target::Jump(resource),
+        }
+    }
+
+    /// The leases, one for each address family, of a resource's jumps for everybody's packets.
+    #[must_use]
+    pub const fn jump_for_all(resource: ResourceId) -> [Self; 2] {
+        let target = Target::JumpForAll(resource);
+        [
+            Self {
+                address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                target,
+            },
+            Self {
+                address: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                target,
+            },
+        ]
+    }
+
+    /// The same for this many leading bits of an IPv6 address.
     #[must_use]
     pub fn in_prefix(self, ipv6_prefix: u8) -> Self {
         let address = match self.address {
@@ -89,6 +124,15 @@ impl LeaseKey {
             IpAddr::V6(_) => mask(self.address, ipv6_prefix),
         };
         Self { address, ..self }
+    }
+
+    /// Protocol and (first) port, if it is a lease of ports.
+    #[must_use]
+    pub const fn port(&self) -> Option<(Protocol, u16)> {
+        match self.target {
+            Target::Port(protocol, port) => Some((protocol, port)),
+            Target::Jump(_) | Target::JumpForAll(_) => None,
+        }
     }
 }
 
@@ -109,7 +153,13 @@ pub(super) fn mask(address: IpAddr, prefix: u8) -> IpAddr {
 
 impl fmt::Display for LeaseKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} to {}/{}", self.address, self.protocol, self.port)
+        match self.target {
+            Target::Port(protocol, port) => write!(formatter, "{} to {protocol}/{port}", self.address),
+            Target::Jump(resource) => {
+                write!(formatter, "{} to the jump of resource {resource}", self.address)
+            }
+            Target::JumpForAll(resource) => write!(formatter, "everybody to the jump of resource {resource}"),
+        }
     }
 }
 

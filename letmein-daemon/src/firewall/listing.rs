@@ -1,5 +1,6 @@
 //! What is in a table already, and whose it is.
 
+use letmein_common::ResourceId;
 use serde_json::Value;
 
 use super::error::FirewallError;
@@ -144,6 +145,35 @@ impl Listing {
             self.check_chain(&layout.table, *hook, chain)?;
         }
         self.check_sets(layout)
+    }
+
+    /// Refuses a chain that cannot be jumped to.
+    pub(super) fn check_jump(
+        &self,
+        table: &str,
+        ours: &[(Hook, &str)],
+        resource: ResourceId,
+        chain: &str,
+    ) -> Result<(), FirewallError> {
+        let (table, chain) = (table.to_owned(), chain.to_owned());
+        let what = match self.named("chain", &chain) {
+            None => {
+                return Err(FirewallError::NoJumpTarget {
+                    table,
+                    chain,
+                    resource,
+                });
+            }
+            Some(found) if found.get("hook").is_some() => "a base chain",
+            Some(_) if ours.iter().any(|(_, name)| *name == chain) => "letmeind's own",
+            Some(_) => return Ok(()),
+        };
+        Err(FirewallError::BadJumpTarget {
+            table,
+            chain,
+            resource,
+            what,
+        })
     }
 
     fn check_chain(&self, table: &str, hook: Hook, chain: &str) -> Result<(), FirewallError> {

@@ -9,6 +9,7 @@ mod error;
 mod expression;
 mod layout;
 mod lease;
+mod lease_set;
 mod listing;
 mod message;
 mod netlink;
@@ -23,12 +24,15 @@ use nix::errno::Errno;
 use tracing::{info, warn};
 
 pub use self::error::FirewallError;
-pub use self::lease::{Lease, LeaseKey, Protocol};
-pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Hook, Mode, Protected};
+pub use self::lease::{Lease, LeaseKey, Protocol, Target};
+pub use self::plan::{
+    Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Hook, Jump, JumpTo, Mode, Protected,
+};
 pub use self::ports::PortRange;
 
 use self::elements::{ElementKey, read_elements, write_element, write_set};
-use self::layout::{Layout, LeaseSet};
+use self::layout::Layout;
+use self::lease_set::LeaseSet;
 use self::listing::Stale;
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
@@ -80,6 +84,11 @@ impl Firewall {
                     });
                 };
                 listing.check_user(&layout, &chains)?;
+                for jump in &plan.jumps {
+                    for to in &jump.to {
+                        listing.check_jump(table, &chains, jump.resource, &to.chain)?;
+                    }
+                }
                 for chain in names.iter().filter(|chain| !listing.is_jumped_to(chain)) {
                     warn!(
                         "no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing there"
@@ -212,6 +221,12 @@ impl Firewall {
             }
         }
         Ok(())
+    }
+
+    /// Whether what this lease opens is in the plan that was installed.
+    #[must_use]
+    pub fn plans(&self, key: &LeaseKey) -> bool {
+        self.layout.plans(key)
     }
 
     /// All leases that live, as the kernel has them.

@@ -1,10 +1,13 @@
 //! What the firewall shall look like, and the names of what belongs to us in it.
 
 use std::fmt;
+use std::net::IpAddr;
+
+use letmein_common::ResourceId;
 
 use super::error::FirewallError;
 use super::layout::Layout;
-use super::lease::Protocol;
+use super::lease::{LeaseKey, Protocol};
 use super::ports::PortRange;
 
 /// Leases that each of the two sets (IPv4, IPv6) can hold unless the plan says otherwise. The kernel sizes
@@ -46,6 +49,51 @@ pub struct FirewallPlan {
     /// The chain of the user's that is ours and for what is passed on, such as `LETMEIN-FORWARD`. Used by chain mode, if
     /// anything is forwarded.
     pub forward_chain: String,
+    /// The same for what this machine sends, such as `LETMEIN-OUTPUT`. Used by chain mode, if a jump is there.
+    pub output_chain: String,
+    /// Jumps to chains of the user's. Chain mode only.
+    pub jumps: Vec<Jump>,
+}
+
+/// What a resource jumps to for who holds a lease of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// The resource.
+    pub resource: ResourceId,
+    /// Leading bits of an IPv6 address that hold a lease.
+    pub ipv6_prefix: u8,
+    /// One for each hook at most.
+    pub to: Vec<JumpTo>,
+}
+
+/// A jump at one hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JumpTo {
+    /// In which of our chains.
+    pub hook: Hook,
+    /// The user's chain that packets go on in.
+    pub chain: String,
+    /// Whether everybody's packets do so, as long as anybody holds a lease.
+    pub for_all: bool,
+}
+
+impl Jump {
+    /// The leases of it that a client gets.
+    pub fn leases(&self, address: IpAddr) -> impl Iterator<Item = LeaseKey> {
+        let source = self
+            .is_for_source()
+            .then(|| LeaseKey::jump(address, self.resource));
+        let all = self.is_for_all().then(|| LeaseKey::jump_for_all(self.resource));
+        source.into_iter().chain(all.into_iter().flatten())
+    }
+
+    pub(super) fn is_for_source(&self) -> bool {
+        self.to.iter().any(|to| !to.for_all)
+    }
+
+    pub(super) fn is_for_all(&self) -> bool {
+        self.to.iter().any(|to| to.for_all)
+    }
 }
 
 /// Ports that are closed to who holds no lease, and how they are leased.
@@ -95,6 +143,8 @@ pub enum Hook {
     Input,
     /// For what this machine passes on.
     Forward,
+    /// For what this machine sends.
+    Output,
 }
 
 impl Hook {
@@ -104,6 +154,7 @@ impl Hook {
         match self {
             Self::Input => "input",
             Self::Forward => "forward",
+            Self::Output => "output",
         }
     }
 }
@@ -145,10 +196,21 @@ impl FirewallPlan {
             Mode::Chain { chain, .. } => (chain.as_str(), self.forward_chain.as_str()),
         };
         let mut chains = vec![(Hook::Input, input)];
-        if self.forwards() {
+        if self.forwards() || self.jumps_to(Hook::Forward).next().is_some() {
             chains.push((Hook::Forward, forward));
         }
+        if self.jumps_to(Hook::Output).next().is_some() {
+            chains.push((Hook::Output, &self.output_chain));
+        }
         chains
+    }
+
+    /// The jumps at a hook.
+    pub(super) fn jumps_to(&self, hook: Hook) -> impl Iterator<Item = (&Jump, &JumpTo)> {
+        self.jumps
+            .iter()
+            .flat_map(|jump| jump.to.iter().map(move |to| (jump, to)))
+            .filter(move |(_, to)| to.hook == hook)
     }
 
     pub(super) fn layout(&self) -> Layout {
@@ -157,14 +219,21 @@ impl FirewallPlan {
 
     /// Refuses what nft would refuse with less to go on.
     pub(super) fn check(&self) -> Result<(), FirewallError> {
-        if let Mode::Chain { table, chain } = &self.mode {
+        if let Mode::Chain { table, .. } = &self.mode {
             check_name("table", table)?;
-            check_name("chain", chain)?;
-            if self.forwards() {
-                check_name("chain", &self.forward_chain)?;
-            }
             if table == GUARD_TABLE {
                 return Err(FirewallError::ReservedTable { table: table.clone() });
+            }
+            for (_, chain) in self.chains() {
+                check_name("chain", chain)?;
+            }
+        }
+        for to in self.jumps.iter().flat_map(|jump| &jump.to) {
+            check_name("chain", &to.chain)?;
+            if matches!(self.mode, Mode::Guard { .. }) {
+                return Err(FirewallError::JumpInGuard {
+                    chain: to.chain.clone(),
+                });
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 )]
 
 mod forward;
+mod jump;
 mod ports;
 mod stream;
 

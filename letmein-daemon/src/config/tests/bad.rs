@@ -5,7 +5,7 @@ use crate::config::Position;
 
 /// Asserts that exactly these problems are told: line and a part of the text.
 #[track_caller]
-fn refused(text: &str, expected: &[(usize, &str)]) {
+pub(super) fn refused(text: &str, expected: &[(usize, &str)]) {
     let error = parse(text).expect_err(text);
     let told: Vec<_> = error
         .problems()
@@ -193,6 +193,12 @@ fn firewall() {
             "firewall.chain and firewall.forward-chain are both \"LETMEIN-INPUT\"",
         ),
         (
+            "mode = \"chain\"\noutput-chain = \"x\"\nforward-chain = \"x\"",
+            5,
+            "firewall.forward-chain and firewall.output-chain are both \"x\"",
+        ),
+        ("output-chain = \"x\"", 4, "firewall.output-chain belongs to mode"),
+        (
             "inside-interfaces = [\"br-*\",\n\"b*r\"]",
             5,
             "a * may only be at the end",
@@ -276,21 +282,6 @@ fn resources() {
             "names tcp/1 twice (line 8)",
         ),
         (
-            "[resources.a]\nid = \"2\"\nports = [\"tcp/1-9\",\n\"tcp/9-10\"]",
-            9,
-            "names tcp/9-10, which overlaps its tcp/1-9 (line 8)",
-        ),
-        (
-            "[resources.a]\nid = \"2\"\nports = [\"tcp/20-30\"]",
-            8,
-            "uses tcp/20-30, which overlaps tcp/22 of resource \"ssh\" (line 5)",
-        ),
-        (
-            "[resources.a]\nid = \"2\"\nports = [\"udp/5000-6000\"]",
-            8,
-            "uses udp/5000-6000, which includes the control port, 5800 unless gate.port names another",
-        ),
-        (
             "[resources.a]\nid = \"2\"\nports = [\"tcp/1\"]\nipv6-prefix = 0",
             9,
             "the ipv6-prefix of resource \"a\" is 0; it may be from 1 to 128",
@@ -343,23 +334,6 @@ fn resources() {
     ] {
         refused(&format!("{GATE}{ssh}{sections}"), &[(line, part)]);
     }
-    // Both lines are named, that of the control port as well.
-    refused(
-        &format!("{GATE}port = 22\n{ssh}"),
-        &[(6, "uses tcp/22, which is the control port (line 3)")],
-    );
-    // Silent knocks are taken from the wire at the control port, though there is no socket.
-    refused(
-        &format!("{GATE}silent = true\nchallenge = false\n[resources.a]\nid = \"2\"\nports = [\"udp/5800\"]"),
-        &[(7, "uses udp/5800, which is the control port")],
-    );
-    // The later one is to blame, whatever their names.
-    refused(
-        &format!(
-            "{GATE}[resources.z]\nid = \"1\"\nports = [\"tcp/22\"]\n[resources.a]\nid = \"1\"\nports = [\"tcp/22\"]"
-        ),
-        &[(7, "resource \"z\" (line 4)"), (8, "resource \"z\" (line 5)")],
-    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{GATE, KEY, parse};
 use crate::config::{ErrorPolicy, XdpMode};
-use crate::firewall::{Closed, Mode, PortRange, Protected, Protocol};
+use crate::firewall::{Closed, Hook, Jump, JumpTo, Mode, PortRange, Protected, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, maps::PermitKey, source::Prefixes};
 use std::time::Duration;
 
@@ -243,4 +243,28 @@ fn a_resource_for_all_users_needs_to_be_in_no_list() {
     );
     // Each pair once, for the XDP program too.
     assert_eq!(config.permits().len(), 3);
+}
+
+#[test]
+fn a_jump_needs_no_ports_and_is_for_the_source_unless_told() {
+    let text = "[firewall]\nmode = \"chain\"\n[resources.vpn]\nid = \"2\"\nipv6-prefix = 56\njump-input = \"IN\"\n\
+                jump-forward = \"THROUGH\"\njump-for-all = [\"forward\"]\n";
+    let config = parse(&format!("{GATE}{text}")).unwrap();
+    let to = |hook, chain: &str, for_all| JumpTo {
+        hook,
+        chain: chain.to_owned(),
+        for_all,
+    };
+    let jump = Jump {
+        resource: ResourceId(2),
+        ipv6_prefix: 56,
+        to: vec![to(Hook::Input, "IN", false), to(Hook::Forward, "THROUGH", true)],
+    };
+    let plan = config.firewall_plan();
+    assert_eq!((plan.jumps, plan.protected), (vec![jump], vec![]));
+    assert_eq!(plan.output_chain, "LETMEIN-OUTPUT");
+    assert_eq!(
+        config.resource(ResourceId(2)).unwrap().port_list(),
+        "jump to IN, jump to THROUGH"
+    );
 }

@@ -84,23 +84,34 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Firewall>) -> (Fi
         mode: mode(report, &firewall),
         max_leases,
         forward_chain: name(report, "chain", &firewall.forward_chain, "LETMEIN-FORWARD"),
+        output_chain: name(report, "chain", &firewall.output_chain, "LETMEIN-OUTPUT"),
         inside: inside(report, firewall.inside_interfaces.as_ref()),
     };
     check_distinct(report, &firewall, &settings);
     (settings, leases)
 }
 
-/// One chain cannot be asked for two things.
+/// One chain cannot be asked at two hooks.
 fn check_distinct(report: &mut Report<'_>, firewall: &raw::Firewall, settings: &FirewallSettings) {
-    if let Mode::Chain { chain, .. } = &settings.mode
-        && *chain == settings.forward_chain
-        && let Some(at) = firewall.forward_chain.as_ref().or(firewall.chain.as_ref())
-    {
-        let text = format!(
-            "firewall.chain and firewall.forward-chain are both {chain:?}; what comes in and what is forwarded need a \
-             chain each"
-        );
-        report.add(&at.span(), text);
+    let Mode::Chain { chain, .. } = &settings.mode else {
+        return;
+    };
+    let chains = [
+        ("chain", chain, &firewall.chain),
+        ("forward-chain", &settings.forward_chain, &firewall.forward_chain),
+        ("output-chain", &settings.output_chain, &firewall.output_chain),
+    ];
+    for (index, (option, name, given)) in chains.iter().enumerate() {
+        let earlier = chains.iter().take(index).find(|(_, other, _)| other == name);
+        if let Some((other, _, other_given)) = earlier
+            && let Some(at) = given.as_ref().or(other_given.as_ref())
+        {
+            let text = format!(
+                "firewall.{other} and firewall.{option} are both {name:?}; what comes in, what is forwarded and what \
+                 is sent need a chain each"
+            );
+            report.add(&at.span(), text);
+        }
     }
 }
 
@@ -132,6 +143,7 @@ fn mode(report: &mut Report<'_>, firewall: &raw::Firewall) -> Mode {
                 ("table", &firewall.table),
                 ("chain", &firewall.chain),
                 ("forward-chain", &firewall.forward_chain),
+                ("output-chain", &firewall.output_chain),
             ] {
                 if let Some(given) = given {
                     let text = format!(

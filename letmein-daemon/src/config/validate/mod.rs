@@ -3,6 +3,7 @@
 
 mod firewall;
 mod gate;
+mod jump;
 mod resources;
 mod users;
 
@@ -71,7 +72,8 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         .and_then(|gate| Some(gate.get_ref().port.as_ref()?.span()));
     let gate = gate::check(&mut report, file.gate, source.interfaces);
     let (firewall, leases) = firewall::check(&mut report, file.firewall);
-    let (resources, names) = resources::check(&mut report, &file.resources, &gate, port_at, &leases);
+    let (resources, names) =
+        resources::check(&mut report, &file.resources, &gate, port_at, (&firewall, &leases));
     let users = users::check(&mut report, &file.users, &names, source, gate.silent);
     report.finish(Config {
         gate,

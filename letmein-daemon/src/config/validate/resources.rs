@@ -1,13 +1,13 @@
 //! Sections `[resources.NAME]`.
 
-use super::{firewall::Leases, in_file_order, number};
+use super::{firewall::Leases, in_file_order, jump, number};
 use crate::config::{
-    Gate, Resource,
+    FirewallSettings, Gate, Resource,
     error::Report,
     names,
-    raw::{self, Given, IdText, PortText},
+    raw::{self, Given, IdText},
 };
-use crate::firewall::{PortRange, Protocol};
+use crate::firewall::{Jump, PortRange, Protocol};
 use letmein_common::ResourceId;
 use std::{collections::HashMap, ops::Range};
 use toml::Spanned;
@@ -28,8 +28,9 @@ pub(super) fn check(
     given: &raw::Named<raw::Resource>,
     gate: &Gate,
     port_at: Option<Range<usize>>,
-    leases: &Leases,
+    firewall: (&FirewallSettings, &Leases),
 ) -> (HashMap<ResourceId, Resource>, Names) {
+    let (settings, leases) = firewall;
     let mut resources = HashMap::new();
     let mut by_name = Names::new();
     let mut owners = Owners::default();
@@ -58,7 +59,9 @@ pub(super) fn check(
         let lease = leases.resource(report, name, &resource.lease);
         let prefix = format!("the ipv6-prefix of resource {name:?}");
         let ipv6_prefix = number(report, &prefix, &resource.ipv6_prefix, 1..=128, 128);
-        let ports = claims.ports(report, name, &section.span(), resource.ports.as_ref());
+        let to = jump::check(report, name, resource, settings);
+        let ports = claims.ports(report, name, &section.span(), resource, to.is_empty());
+        let forward = forward(report, name, resource);
         if let Some(id) = id {
             resources.insert(
                 id,
@@ -66,13 +69,30 @@ pub(super) fn check(
                     name: name.to_owned(),
                     ports,
                     ipv6_prefix,
-                    forward: resource.forward.unwrap_or(false),
+                    forward,
+                    jump: (!to.is_empty()).then_some(Jump {
+                        resource: id,
+                        ipv6_prefix,
+                        to,
+                    }),
                     lease,
                 },
             );
         }
     }
     (resources, by_name)
+}
+
+/// Whether the ports are those of services behind this machine, too.
+fn forward(report: &mut Report<'_>, name: &str, resource: &raw::Resource) -> bool {
+    let Some(forward) = &resource.forward else {
+        return false;
+    };
+    if *forward.get_ref() && resource.ports.is_none() {
+        let text = format!("resource {name:?} has no ports to forward; add some, or remove forward");
+        report.add(&forward.span(), text);
+    }
+    *forward.get_ref()
 }
 
 /// Which section has an id already: its name and where it is.
@@ -136,10 +156,12 @@ impl Claims<'_> {
         report: &mut Report<'_>,
         name: &str,
         section: &Range<usize>,
-        given: Option<&Spanned<Vec<Spanned<PortText>>>>,
+        resource: &raw::Resource,
+        needed: bool,
     ) -> Vec<PortRange> {
+        let given = resource.ports.as_ref();
         let list = given.map(|list| list.get_ref().as_slice()).unwrap_or_default();
-        if list.is_empty() {
+        if list.is_empty() && needed {
             let at = given.map_or_else(|| section.clone(), Spanned::span);
             report.add(
                 &at,

@@ -9,12 +9,16 @@ use nftables::stmt::{Operator, Statement};
 use super::super::expression::{asked_port, concat, ct_state, equals, matches, meta, payload, text};
 use super::super::layout::Layout;
 use super::super::lease::Protocol;
-use super::super::plan::{FORWARDED_SET, FirewallPlan, Mode};
+use super::super::plan::{FORWARDED_SET, FirewallPlan, Hook, Mode};
 use super::writer::Writer;
 use super::{ACCEPT, close, is_open, is_protocol, leases, set};
 
 /// The rules of a chain at the forward hook.
 pub(super) fn rules(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str) {
+    leases::jump(writer, layout, plan, Hook::Forward, chain);
+    if !plan.forwards() {
+        return;
+    }
     let forwarded = || set(layout, FORWARDED_SET);
     if let Mode::Guard { .. } = plan.mode {
         for interface in &plan.inside {

@@ -48,6 +48,7 @@ pub(super) fn install(plan: &FirewallPlan, layout: &Layout, stale: &Stale) -> Ba
         match hook {
             Hook::Input => input(&mut writer, plan, layout, chain),
             Hook::Forward => forward::rules(&mut writer, plan, layout, chain),
+            Hook::Output => leases::jump(&mut writer, layout, plan, hook, chain),
         }
     }
     writer.delete(stale);
@@ -69,6 +70,7 @@ fn input(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str)
             }
         }
     }
+    leases::jump(writer, layout, plan, Hook::Input, chain);
     leases::accept(writer, layout, chain);
     if let Mode::Guard { closed } = plan.mode {
         let port = concat([meta(MetaKey::L4proto), payload("th", "dport")]);

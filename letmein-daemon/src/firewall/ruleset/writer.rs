@@ -41,6 +41,7 @@ impl Writer {
         let hook = match hook {
             Hook::Input => NfHook::Input,
             Hook::Forward => NfHook::Forward,
+            Hook::Output => NfHook::Output,
         };
         self.batch.add(NfListObject::Chain(Chain {
             _type: Some(NfChainType::Filter),
