@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Config, Resource, User},
+    cuts::Cuts,
     firewall::{Firewall, FirewallError, LeaseKey},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use thiserror::Error;
-use tracing::info;
+use tracing::{error, info};
 
 /// Why a genuine knock opens nothing.
 #[derive(Debug, Error)]
@@ -32,6 +33,7 @@ pub struct Leases {
     firewall: Firewall,
     limit: u32,
     ends: HashMap<LeaseKey, Instant>,
+    cuts: Cuts,
 }
 
 impl Leases {
@@ -39,10 +41,14 @@ impl Leases {
     pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
         let now = Instant::now();
         let mut ends = HashMap::new();
+        let mut cuts = Cuts::default();
         let mut orphans = Vec::new();
         for lease in firewall.leases()? {
             if firewall.plans(&lease.key) {
                 ends.insert(lease.key, now + lease.remaining);
+                if firewall.cuts(&lease.key) {
+                    cuts.set(lease.key, now + lease.remaining);
+                }
             } else {
                 orphans.push(lease.key);
             }
@@ -58,6 +64,7 @@ impl Leases {
             firewall,
             limit: config.firewall.max_leases,
             ends,
+            cuts,
         })
     }
 
@@ -74,6 +81,9 @@ impl Leases {
         self.firewall.open(&keys, lease)?;
         let end = Instant::now() + lease;
         self.ends.extend(keys.iter().map(|key| (*key, end)));
+        for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
+            self.cuts.set(*key, end);
+        }
         info!(
             "{} opened {} ({}) for {} until {} ({})",
             user.name,
@@ -92,6 +102,7 @@ impl Leases {
         let closed = self.firewall.close(&keys)?;
         for key in &keys {
             self.ends.remove(key);
+            self.cuts.remove(key);
         }
         let what = if closed == 0 {
             "revoked, though it was not open,"
@@ -105,7 +116,50 @@ impl Leases {
             resource.port_list(),
             holder(resource, address)
         );
+        if resource.cut {
+            let cut = self.firewall.cut(&keys)?;
+            info!(
+                "ended {cut} connections to {} from {}",
+                resource.name,
+                holder(resource, address)
+            );
+        }
         Ok(())
+    }
+
+    /// When leases end whose connections end with them.
+    #[must_use]
+    pub const fn cuts(&self) -> &Cuts {
+        &self.cuts
+    }
+
+    /// Ends the connections of those that have ended by now, unless the kernel knows better.
+    pub fn cut_ended(&mut self) {
+        /// When to try again after an error.
+        const AGAIN: Duration = Duration::from_secs(10);
+        let now = Instant::now();
+        let mut ended = self.cuts.take_ended(now);
+        let outcome = self.firewall.leases().and_then(|living| {
+            for lease in living {
+                if let Some(index) = ended.iter().position(|key| *key == lease.key) {
+                    self.cuts.set(ended.swap_remove(index), now + lease.remaining);
+                }
+            }
+            self.firewall.cut(&ended)
+        });
+        match outcome {
+            Ok(0) => {}
+            Ok(cut) => info!("ended {cut} connections whose leases have run out"),
+            Err(error) => {
+                error!(
+                    "connections whose leases have run out live on: {:#}",
+                    anyhow::Error::from(error)
+                );
+                for key in ended {
+                    self.cuts.set(key, now + AGAIN);
+                }
+            }
+        }
     }
 
     fn check_limit(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {

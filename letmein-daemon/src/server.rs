@@ -3,6 +3,7 @@
 use crate::{
     config::{Config, XdpMode},
     control::{limits::Connections, tcp, udp},
+    cuts,
     exchange::Exchanges,
     firewall::Firewall,
     instance::Instance,
@@ -68,6 +69,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config,
         leases: RefCell::new(leases),
     });
+    spawn_local(cuts::serve(Rc::clone(&state)));
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
     if state.config.gate.silent {

@@ -16,6 +16,8 @@ use letmein_daemon::firewall::{
 };
 use nix::sched::{CloneFlags, unshare};
 
+#[path = "firewall/cuts.rs"]
+mod cuts;
 #[path = "firewall/forward.rs"]
 mod forward;
 #[path = "firewall/jumps.rs"]

@@ -124,6 +124,8 @@ pub struct Resource {
     pub ipv6_prefix: u8,
     /// Whether that is for services behind this machine, too.
     pub forward: bool,
+    /// Whether connections end with their lease.
+    pub cut: bool,
     /// What it jumps to in the user's own rules.
     pub jump: Option<Jump>,
     /// For how long.

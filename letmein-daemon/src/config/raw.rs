@@ -96,6 +96,7 @@ pub(super) struct Resource {
     pub ipv6_prefix: Given<i64>,
     pub all_users: Option<bool>,
     pub forward: Given<bool>,
+    pub cut: Given<bool>,
     pub jump_input: Given<String>,
     pub jump_forward: Given<String>,
     pub jump_output: Given<String>,

@@ -28,6 +28,7 @@ impl Config {
                     ports: *ports,
                     ipv6_prefix: resource.ipv6_prefix,
                     forward: resource.forward,
+                    cut: resource.cut,
                 })
             })
             .collect()

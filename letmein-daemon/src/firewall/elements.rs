@@ -35,6 +35,30 @@ impl ElementKey {
         }
     }
 
+    /// The element of the set of UDP flows that were cut: client address, client port, port here.
+    pub(super) fn of_flow(address: IpAddr, client: u16, here: u16) -> Self {
+        let mut bytes = [0; 24];
+        let length = match address.to_canonical() {
+            IpAddr::V4(address) => write(&mut bytes, 0, &address.octets()),
+            IpAddr::V6(address) => write(&mut bytes, 0, &address.octets()),
+        };
+        write(&mut bytes, length, &client.to_be_bytes());
+        write(&mut bytes, length + 4, &here.to_be_bytes());
+        Self {
+            bytes,
+            length: length + 8,
+        }
+    }
+
+    /// Client address, client port and port here of such an element.
+    fn read_flow(family: Family, bytes: &[u8]) -> Option<(IpAddr, u16, u16)> {
+        let (address, rest) = split_address(family, bytes)?;
+        let &[a, b, _, _, c, d, _, _] = rest else {
+            return None;
+        };
+        Some((address, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+    }
+
     fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
@@ -49,18 +73,23 @@ fn write(bytes: &mut [u8; 24], at: usize, part: &[u8]) -> usize {
     end
 }
 
-/// The lease that an element of this set is.
-fn read_key(set: LeaseSet, bytes: &[u8]) -> Option<LeaseKey> {
-    let (address, rest): (IpAddr, _) = match set.family {
+/// The address that a key begins with, and what comes after it.
+fn split_address(family: Family, bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
+    match family {
         Family::V4 => {
             let (octets, rest) = bytes.split_first_chunk::<4>()?;
-            (Ipv4Addr::from(*octets).into(), rest)
+            Some((Ipv4Addr::from(*octets).into(), rest))
         }
         Family::V6 => {
             let (octets, rest) = bytes.split_first_chunk::<16>()?;
-            (Ipv6Addr::from(*octets).into(), rest)
+            Some((Ipv6Addr::from(*octets).into(), rest))
         }
-    };
+    }
+}
+
+/// The lease that an element of this set is.
+fn read_key(set: LeaseSet, bytes: &[u8]) -> Option<LeaseKey> {
+    let (address, rest) = split_address(set.family, bytes)?;
     let target = match (set.kind, rest) {
         (Kind::Ports, &[protocol, _, _, _, high, low, _, _]) => {
             Target::Port(Protocol::from_number(protocol)?, u16::from_be_bytes([high, low]))
@@ -113,6 +142,27 @@ pub(super) fn read_elements(set: LeaseSet, attributes: &[u8], mut each: impl FnM
         };
         for SetelemListElemAttrs::Elem(element) in elements.flatten() {
             each(read_element(set, element.get_buf()));
+        }
+    }
+}
+
+/// The same for a set of UDP flows that were cut: client address, client port, port here.
+pub(super) fn read_flows(family: Family, attributes: &[u8], mut each: impl FnMut(IpAddr, u16, u16)) {
+    for attribute in SetelemListAttrs::new(attributes).flatten() {
+        let SetelemListAttrs::Elements(elements) = attribute else {
+            continue;
+        };
+        for SetelemListElemAttrs::Elem(element) in elements.flatten() {
+            for attribute in SetelemAttrs::new(element.get_buf()).flatten() {
+                if let SetelemAttrs::Key(data) = attribute
+                    && let Some((address, client, here)) = data
+                        .get_value()
+                        .ok()
+                        .and_then(|key| ElementKey::read_flow(family, key))
+                {
+                    each(address, client, here);
+                }
+            }
         }
     }
 }
@@ -220,6 +270,20 @@ mod tests {
         };
         let element = ElementKey::of(set, &key("192.0.2.1", Protocol::Udp, 60000));
         assert_eq!(element.as_slice(), [192, 0, 2, 1]);
+    }
+
+    #[test]
+    fn flows_come_back_as_they_went() {
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let address: IpAddr = address.parse().unwrap();
+            let element = ElementKey::of_flow(address, 40000, 60001);
+            assert_eq!(
+                ElementKey::read_flow(Family::of(address), element.as_slice()),
+                Some((address, 40000, 60001))
+            );
+        }
+        assert_eq!(ElementKey::read_flow(Family::V4, &[0; 11]), None);
+        assert_eq!(ElementKey::read_flow(Family::V6, &[0; 20]), None);
     }
 
     #[test]

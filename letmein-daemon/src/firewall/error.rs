@@ -193,6 +193,17 @@ pub enum FirewallError {
         lifetime: Duration,
     },
 
+    /// The kernel does not let us see its connections.
+    #[error(
+        "connections cannot be ended, as a resource with `cut` asks for: the kernel does not list them; load the module \
+         nf_conntrack_netlink, or remove `cut`"
+    )]
+    NoConntrack {
+        /// The kernel's error.
+        #[source]
+        errno: Errno,
+    },
+
     /// The kernel refused for another reason, or did not answer.
     #[error("the kernel's nftables failed while {doing}")]
     Netlink {

@@ -54,6 +54,11 @@ pub(super) fn masked(value: Expression<'static>, mask: IpAddr) -> Expression<'st
     Expression::BinaryOperation(Box::new(BinaryOperation::AND(value, mask)))
 }
 
+/// `value & name`
+pub(super) fn flag(value: Expression<'static>, name: &str) -> Expression<'static> {
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(value, text(name))))
+}
+
 /// `22` or `60000-61000`
 pub(super) fn port_numbers(ports: PortRange) -> Expression<'static> {
     let number = |port: u16| Expression::Number(port.into());

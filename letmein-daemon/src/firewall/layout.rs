@@ -13,7 +13,10 @@ use letmein_common::ResourceId;
 
 use super::lease::{LeaseKey, Protocol, Target};
 use super::lease_set::{Family, Kind, LeaseSet};
-use super::plan::{FORWARDED_SET, FirewallPlan, GUARD_TABLE, Mode, PORT_TYPES, PROTECTED_SET, Protected};
+use super::plan::{
+    CUT_CHAIN, CUT_FLOWS, CUT_PORTS, FORWARDED_SET, FirewallPlan, GUARD_TABLE, Mode, PORT_TYPES,
+    PROTECTED_SET, Protected,
+};
 use super::ports::PortRange;
 
 /// Where leases are: the table, and the sets in it.
@@ -67,6 +70,10 @@ impl Layout {
                 forwarded.map(|protected| protected.ports).collect(),
             );
         }
+        if plan.cuts() {
+            let cut = ports.values().filter(|protected| protected.cut);
+            port_sets.insert(CUT_PORTS, cut.map(|protected| protected.ports).collect());
+        }
         Self {
             table,
             begin,
@@ -108,17 +115,24 @@ impl Layout {
         }
         let is_guard = self.begin.is_empty();
         let ours = name.strip_prefix(self.begin)?;
-        (ours == FORWARDED_SET || (is_guard && ours == PROTECTED_SET)).then_some(Shape {
-            key: &PORT_TYPES,
-            flag: "interval",
-        })
+        if ours == FORWARDED_SET || ours == CUT_PORTS || (is_guard && ours == PROTECTED_SET) {
+            return Some(Shape {
+                key: &PORT_TYPES,
+                flag: "interval",
+            });
+        }
+        let (_, _, key) = CUT_FLOWS.iter().find(|(_, flows, _)| *flows == ours)?;
+        Some(Shape { key, flag: "timeout" })
     }
 
     /// Whether the plan has a set with this name.
     pub(super) fn wants(&self, name: &str) -> bool {
         match self.parse(name) {
             Some(set) => self.sets.contains(&set),
-            None => self.port_sets().any(|(wanted, _)| wanted == name),
+            None => {
+                self.port_sets().any(|(wanted, _)| wanted == name)
+                    || (self.cuts() && CUT_FLOWS.iter().any(|(_, flows, _)| self.name(flows) == name))
+            }
         }
     }
 
@@ -149,6 +163,22 @@ impl Layout {
             prefix,
             kind: Kind::Jump(resource),
         }
+    }
+
+    /// Whether a chain with this name is ours as a whole, and not only what is in it.
+    pub(super) fn is_our_chain(&self, name: &str) -> bool {
+        self.begin.is_empty() || name == self.name(CUT_CHAIN)
+    }
+
+    /// Whether any connection ends with its lease.
+    pub(super) fn cuts(&self) -> bool {
+        self.port_sets.contains_key(CUT_PORTS)
+    }
+
+    /// The ports that a lease opens, if connections to them end with it.
+    pub(super) fn cut_by(&self, key: &LeaseKey) -> Option<Protected> {
+        let protected = self.ports.get(&key.port()?)?;
+        protected.cut.then_some(*protected)
     }
 
     /// Whether the plan has something that is leased by this key.

@@ -5,10 +5,14 @@ use serde_json::Value;
 
 use super::error::FirewallError;
 use super::layout::Layout;
-use super::plan::{FORWARD_CHAIN, GUARD_CHAIN, Hook, MARK};
+use super::plan::{CUT_CHAIN, FORWARD_CHAIN, GUARD_CHAIN, Hook, MARK};
 
 /// The chains of the guard's table, and the hook of each.
-const GUARD_CHAINS: [(&str, &str); 2] = [(GUARD_CHAIN, "input"), (FORWARD_CHAIN, "forward")];
+const GUARD_CHAINS: [(&str, &str); 3] = [
+    (GUARD_CHAIN, "input"),
+    (FORWARD_CHAIN, "forward"),
+    (CUT_CHAIN, "postrouting"),
+];
 
 /// What an earlier plan asked for and this one does not.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -64,27 +68,23 @@ impl Listing {
 
     /// What of ours is in a table besides these chains, their rules, and the sets that are wanted.
     pub(super) fn stale(&self, layout: &Layout, chains: &[&str]) -> Stale {
-        let unwanted_rules = self.marked_rules().filter(|(chain, _)| !chains.contains(chain));
-        let sets = self.our_sets(layout).filter(|name| !layout.wants(name));
+        let unwanted = |name: &str| !chains.contains(&name);
+        let ours = self.of_kind("chain").filter_map(|chain| text(chain, "name"));
+        let ours: Vec<_> = ours
+            .filter(|name| unwanted(name) && layout.is_our_chain(name))
+            .map(str::to_owned)
+            .collect();
+        let rules = self
+            .marked_rules()
+            .filter(|(chain, _)| unwanted(chain) && !layout.is_our_chain(chain));
         Stale {
-            rules: unwanted_rules
-                .map(|(chain, handle)| (chain.to_owned(), handle))
-                .collect(),
-            chains: vec![],
-            sets: sets.map(str::to_owned).collect(),
-        }
-    }
-
-    /// The same for the guard's table, whose chains are ours as well.
-    pub(super) fn stale_guard(&self, layout: &Layout, chains: &[&str]) -> Stale {
-        let here = self.of_kind("chain").filter_map(|chain| text(chain, "name"));
-        Stale {
-            rules: vec![],
-            chains: here
-                .filter(|name| !chains.contains(name))
+            rules: rules.map(|(chain, handle)| (chain.to_owned(), handle)).collect(),
+            chains: ours,
+            sets: self
+                .our_sets(layout)
+                .filter(|name| !layout.wants(name))
                 .map(str::to_owned)
                 .collect(),
-            ..self.stale(layout, chains)
         }
     }
 
@@ -144,6 +144,13 @@ impl Listing {
         for (hook, chain) in chains {
             self.check_chain(&layout.table, *hook, chain)?;
         }
+        let cut = layout.name(CUT_CHAIN);
+        if let Some(found) = self.named("chain", &cut)
+            && (text(found, "hook") != Some("postrouting") || self.has_foreign_rules(&cut))
+        {
+            let table = layout.table.clone();
+            return Err(FirewallError::ForeignRules { table, chain: cut });
+        }
         self.check_sets(layout)
     }
 
@@ -184,13 +191,15 @@ impl Listing {
         if found.get("hook").is_some() {
             return Err(FirewallError::BaseChain { table, chain });
         }
-        let mut rules = self
-            .of_kind("rule")
-            .filter(|rule| text(rule, "chain") == Some(&chain));
-        if rules.any(|rule| !is_marked(rule)) {
+        if self.has_foreign_rules(&chain) {
             return Err(FirewallError::ForeignRules { table, chain });
         }
         Ok(())
+    }
+
+    fn has_foreign_rules(&self, chain: &str) -> bool {
+        self.of_kind("rule")
+            .any(|rule| text(rule, "chain") == Some(chain) && !is_marked(rule))
     }
 
     /// Whether a rule of the table jumps or goes to the chain. (A verdict map may do so too: its elements are
@@ -203,7 +212,7 @@ impl Listing {
         for set in self.of_kind("set") {
             let name = text(set, "name").unwrap_or_default();
             if let Some(shape) = layout.shape(name)
-                && (words(set, "type") != shape.key || words(set, "flags") != [shape.flag])
+                && (words(set, "type") != shape.key || !has_flags(set, shape.flag))
             {
                 return Err(FirewallError::ForeignSet {
                     table: layout.table.clone(),
@@ -213,6 +222,14 @@ impl Listing {
         }
         Ok(())
     }
+}
+
+/// Whether a set has this flag and no other; newer nft also tells which are changed by packets.
+fn has_flags(set: &Value, flag: &str) -> bool {
+    words(set, "flags")
+        .iter()
+        .all(|other| [flag, "dynamic"].contains(other))
+        && words(set, "flags").contains(&flag)
 }
 
 /// The words of a field that has several, or only one.

@@ -4,6 +4,8 @@
 //! are written once, by `nft`, in one transaction; elements go over netlink, in microseconds. The kernel's
 //! sets are the only record of what is open, so a daemon that dies, restarts or is upgraded forgets nothing.
 
+mod conntrack;
+mod cut;
 mod elements;
 mod error;
 mod expression;
@@ -62,12 +64,17 @@ impl Firewall {
         plan.check()?;
         let layout = plan.layout();
         let chains = plan.chains();
-        let names: Vec<_> = chains.iter().map(|(_, chain)| *chain).collect();
+        let cut = layout.cuts().then(|| layout.name(plan::CUT_CHAIN));
+        let names: Vec<_> = chains
+            .iter()
+            .map(|(_, chain)| *chain)
+            .chain(cut.as_deref())
+            .collect();
         let stale = match &plan.mode {
             Mode::Guard { .. } => match nft::list(GUARD_TABLE)? {
                 Some(listing) => {
                     listing.check_guard(&layout)?;
-                    listing.stale_guard(&layout, &names)
+                    listing.stale(&layout, &names)
                 }
                 None => Stale::default(),
             },
@@ -89,7 +96,7 @@ impl Firewall {
                         listing.check_jump(table, &chains, jump.resource, &to.chain)?;
                     }
                 }
-                for chain in names.iter().filter(|chain| !listing.is_jumped_to(chain)) {
+                for (_, chain) in chains.iter().filter(|(_, chain)| !listing.is_jumped_to(chain)) {
                     warn!(
                         "no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing there"
                     );
@@ -107,6 +114,7 @@ impl Firewall {
             capacity: plan.capacity,
         };
         firewall.close_strays()?;
+        firewall.check_cut()?;
         let kept = firewall.leases()?.len();
         info!(table = firewall.layout.table, kept, "firewall installed");
         Ok(firewall)
@@ -147,7 +155,12 @@ impl Firewall {
                 }
             });
             match outcome {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if let Err(error) = self.revive(keys) {
+                        warn!("a UDP flow that was cut may stay so for a while: {error}");
+                    }
+                    return Ok(());
+                }
                 // It was there when it was added and had run out when it was deleted (kernels before 6.9).
                 Err(Refusal {
                     errno: Errno::ENOENT,

@@ -8,6 +8,7 @@ use letmein_common::ResourceId;
 use super::error::FirewallError;
 use super::layout::Layout;
 use super::lease::{LeaseKey, Protocol};
+use super::lease_set::Family;
 use super::ports::PortRange;
 
 /// Leases that each of the two sets (IPv4, IPv6) can hold unless the plan says otherwise. The kernel sizes
@@ -24,6 +25,23 @@ pub(super) const FORWARD_CHAIN: &str = "forward";
 pub(super) const PROTECTED_SET: &str = "protected";
 /// The set of those among them that are for services behind this machine, too.
 pub(super) const FORWARDED_SET: &str = "forwarded";
+/// The base chain that keeps connections dead that were cut.
+pub(super) const CUT_CHAIN: &str = "cut";
+/// The set of ports whose connections are cut.
+pub(super) const CUT_PORTS: &str = "cut_ports";
+/// The sets of UDP flows that were cut, for IPv4 and IPv6, and what their elements are made of.
+pub(super) const CUT_FLOWS: [(Family, &str, [&str; 3]); 2] = [
+    (
+        Family::V4,
+        "cut_flows4",
+        ["ipv4_addr", "inet_service", "inet_service"],
+    ),
+    (
+        Family::V6,
+        "cut_flows6",
+        ["ipv6_addr", "inet_service", "inet_service"],
+    ),
+];
 /// What the elements of a set of ports are made of.
 pub(super) const PORT_TYPES: [&str; 2] = ["inet_proto", "inet_service"];
 
@@ -105,6 +123,8 @@ pub struct Protected {
     pub ipv6_prefix: u8,
     /// Whether they are protected, and opened, in what this machine passes on to others, too.
     pub forward: bool,
+    /// Whether connections end with the lease that let them in.
+    pub cut: bool,
 }
 
 impl From<PortRange> for Protected {
@@ -114,6 +134,7 @@ impl From<PortRange> for Protected {
             ports,
             ipv6_prefix: 128,
             forward: false,
+            cut: false,
         }
     }
 }
@@ -145,6 +166,8 @@ pub enum Hook {
     Forward,
     /// For what this machine sends.
     Output,
+    /// For all that leaves this machine. No resource is about this one.
+    Postrouting,
 }
 
 impl Hook {
@@ -155,6 +178,7 @@ impl Hook {
             Self::Input => "input",
             Self::Forward => "forward",
             Self::Output => "output",
+            Self::Postrouting => "postrouting",
         }
     }
 }
@@ -184,6 +208,11 @@ impl Default for Mode {
 }
 
 impl FirewallPlan {
+    /// Whether any connection ends with its lease.
+    pub(super) fn cuts(&self) -> bool {
+        self.protected.iter().any(|protected| protected.cut)
+    }
+
     /// Whether any port is protected in what is passed on.
     pub(super) fn forwards(&self) -> bool {
         self.protected.iter().any(|protected| protected.forward)

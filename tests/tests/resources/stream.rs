@@ -9,6 +9,8 @@ use std::{
 
 /// When something has to arrive, even on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
+/// How long nothing has to arrive to be called silence: TCP repeats after a fifth of a second, and soon again.
+const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Both ends of it.
 pub struct Stream {
@@ -39,6 +41,13 @@ impl Stream {
     #[track_caller]
     pub fn works(&mut self) -> bool {
         passes(&mut self.client, &mut self.server, SOON) && passes(&mut self.server, &mut self.client, SOON)
+    }
+
+    /// Whether nothing that either side says arrives at the other one any more, whoever begins.
+    pub fn is_dead(&mut self) -> bool {
+        !passes(&mut self.client, &mut self.server, SILENCE)
+            && !passes(&mut self.server, &mut self.client, SILENCE)
+            && !passes(&mut self.client, &mut self.server, SILENCE)
     }
 }
 

@@ -67,7 +67,7 @@ fn jumps() {
         (
             "jump-input = \"MINE\"\nforward = true",
             8,
-            "has no ports to forward",
+            "has no ports for forward to be about",
         ),
     ] {
         refused(

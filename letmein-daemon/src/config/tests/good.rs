@@ -219,6 +219,7 @@ fn a_range_is_leased_as_a_whole_and_ipv6_by_its_prefix() {
         ports,
         ipv6_prefix: 64,
         forward: false,
+        cut: false,
     });
     assert_eq!(config.firewall_plan().protected, expected);
     // Right beside the control port, and beside another range.

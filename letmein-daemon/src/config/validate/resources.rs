@@ -61,7 +61,8 @@ pub(super) fn check(
         let ipv6_prefix = number(report, &prefix, &resource.ipv6_prefix, 1..=128, 128);
         let to = jump::check(report, name, resource, settings);
         let ports = claims.ports(report, name, &section.span(), resource, to.is_empty());
-        let forward = forward(report, name, resource);
+        let forward = of_ports(report, name, "forward", &resource.forward, resource);
+        let cut = of_ports(report, name, "cut", &resource.cut, resource);
         if let Some(id) = id {
             resources.insert(
                 id,
@@ -70,6 +71,7 @@ pub(super) fn check(
                     ports,
                     ipv6_prefix,
                     forward,
+                    cut,
                     jump: (!to.is_empty()).then_some(Jump {
                         resource: id,
                         ipv6_prefix,
@@ -83,16 +85,22 @@ pub(super) fn check(
     (resources, by_name)
 }
 
-/// Whether the ports are those of services behind this machine, too.
-fn forward(report: &mut Report<'_>, name: &str, resource: &raw::Resource) -> bool {
-    let Some(forward) = &resource.forward else {
+/// An option that is off unless given, and says something about ports.
+fn of_ports(
+    report: &mut Report<'_>,
+    name: &str,
+    option: &str,
+    given: &Given<bool>,
+    resource: &raw::Resource,
+) -> bool {
+    let Some(given) = given else {
         return false;
     };
-    if *forward.get_ref() && resource.ports.is_none() {
-        let text = format!("resource {name:?} has no ports to forward; add some, or remove forward");
-        report.add(&forward.span(), text);
+    if *given.get_ref() && resource.ports.is_none() {
+        let text = format!("resource {name:?} has no ports for {option} to be about; add some, or remove it");
+        report.add(&given.span(), text);
     }
-    *forward.get_ref()
+    *given.get_ref()
 }
 
 /// Which section has an id already: its name and where it is.

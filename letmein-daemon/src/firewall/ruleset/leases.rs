@@ -72,7 +72,7 @@ pub(super) fn accept_forwarded(writer: &mut Writer, layout: &Layout, chain: &str
 pub(super) fn jump(writer: &mut Writer, layout: &Layout, plan: &FirewallPlan, hook: Hook, chain: &str) {
     let field = match hook {
         Hook::Input | Hook::Forward => "saddr",
-        Hook::Output => "daddr",
+        Hook::Output | Hook::Postrouting => "daddr",
     };
     for (jump, to) in plan.jumps_to(hook) {
         let sets = layout.sets().filter(|set| {

@@ -3,6 +3,7 @@
 //! Adding what is there changes nothing, so the lease sets keep their elements. The chain is emptied and
 //! filled again within the transaction, so no packet ever sees it empty.
 
+mod cut;
 mod forward;
 mod leases;
 mod writer;
@@ -48,9 +49,10 @@ pub(super) fn install(plan: &FirewallPlan, layout: &Layout, stale: &Stale) -> Ba
         match hook {
             Hook::Input => input(&mut writer, plan, layout, chain),
             Hook::Forward => forward::rules(&mut writer, plan, layout, chain),
-            Hook::Output => leases::jump(&mut writer, layout, plan, hook, chain),
+            Hook::Output | Hook::Postrouting => leases::jump(&mut writer, layout, plan, hook, chain),
         }
     }
+    cut::install(&mut writer, plan, layout);
     writer.delete(stale);
     writer.batch
 }

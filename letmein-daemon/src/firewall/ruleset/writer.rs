@@ -42,6 +42,7 @@ impl Writer {
             Hook::Input => NfHook::Input,
             Hook::Forward => NfHook::Forward,
             Hook::Output => NfHook::Output,
+            Hook::Postrouting => NfHook::Postrouting,
         };
         self.batch.add(NfListObject::Chain(Chain {
             _type: Some(NfChainType::Filter),
