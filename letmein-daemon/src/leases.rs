@@ -140,11 +140,14 @@ impl Leases {
         let now = Instant::now();
         let mut ended = self.cuts.take_ended(now);
         let outcome = self.firewall.leases().and_then(|living| {
-            for lease in living {
-                if let Some(index) = ended.iter().position(|key| *key == lease.key) {
-                    self.cuts.set(ended.swap_remove(index), now + lease.remaining);
+            let living: HashMap<_, _> = living.iter().map(|lease| (lease.key, lease.remaining)).collect();
+            ended.retain(|key| {
+                let remaining = living.get(key);
+                if let Some(remaining) = remaining {
+                    self.cuts.set(*key, now + *remaining);
                 }
-            }
+                remaining.is_none()
+            });
             self.firewall.cut(&ended)
         });
         match outcome {

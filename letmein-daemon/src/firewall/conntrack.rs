@@ -42,6 +42,15 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    #[cfg(test)]
+    pub(super) const fn new(original: Tuple, reply: Tuple) -> Self {
+        Self {
+            original,
+            reply,
+            handle: Vec::new(),
+        }
+    }
+
     fn read(attributes: &[u8]) -> Option<Self> {
         let (mut original, mut reply, mut handle) = (None, None, Vec::new());
         for attribute in ConntrackAttrs::new(attributes).flatten() {

@@ -29,7 +29,7 @@ const CHAIN: &str = "mode = \"chain\"";
 
 fn resource(lease: &str, options: &str) -> String {
     format!(
-        "[resources.ssh]\nid = \"00000001\"\nports = [\"tcp/22\", \"udp/60000-60010\"]\nlease = \"{lease}\"\n{options}"
+        "[resources.ssh]\nid = \"00000001\"\nports = [\"tcp/22\", \"tcp/8080\", \"udp/60000-60010\"]\nlease = \"{lease}\"\n{options}"
     )
 }
 
@@ -190,17 +190,37 @@ fn a_udp_flow_ends_though_the_server_goes_on_sending_and_begins_again_with_a_new
     }
 }
 
-/// Behind this machine, routed.
+/// Behind this machine: routed, and translated from port 8080 as Docker does it, which also hides the addresses inside.
 fn behind(firewall: &str) {
     let scene = Scene::new(firewall);
     let inside = scene.lab.inside().unwrap();
-    let ssh = inside.listen(22).unwrap();
+    let services = [22, 80, 8080].map(|port| inside.listen(port).unwrap());
     let running = scene.gate(firewall, "1h", "cut = true\nforward = true");
-    assert_eq!(alice(&scene.lab.client, SERVER, "knock"), 0);
-    let mut stream = Stream::open(&scene.lab.client, "10.77.3.2:22", &ssh);
-    assert!(stream.works());
-    assert_eq!(alice(&scene.lab.client, SERVER, "revoke"), 0);
-    assert!(stream.is_dead());
+    for (translated_to, service) in [(80, &services[1]), (8080, &services[2])] {
+        let nat = format!(
+            "add table ip translate; flush table ip translate; table ip translate {{
+                chain before {{ type nat hook prerouting priority dstnat;
+                    iifname \"to-peer1\" tcp dport 8080 dnat to 10.77.3.2:{translated_to};
+                }}
+                chain after {{ type nat hook postrouting priority srcnat;
+                    ip saddr 10.77.3.0/24 masquerade;
+                }}
+            }}"
+        );
+        scene.lab.server.run("nft", &[&nat]).unwrap();
+        assert_eq!(alice(&scene.lab.client, SERVER, "knock"), 0);
+        let mut streams = [
+            Stream::open(&scene.lab.client, "10.77.3.2:22", &services[0]),
+            Stream::open(&scene.lab.client, "10.77.1.1:8080", service),
+        ];
+        for stream in &mut streams {
+            assert!(stream.works());
+        }
+        assert_eq!(alice(&scene.lab.client, SERVER, "revoke"), 0);
+        for stream in &mut streams {
+            assert!(stream.is_dead());
+        }
+    }
     drop(running);
 }
 
