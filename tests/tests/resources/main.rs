@@ -10,6 +10,7 @@ mod cut;
 mod forward;
 mod jump;
 mod ports;
+mod refused;
 mod stream;
 
 use letmein_tests::{
