@@ -1,9 +1,9 @@
 //! The command line, as typed.
 
-use crate::config::values;
+use crate::config::{Address, values};
 use clap::{Args, Parser, Subcommand};
 use letmein_common::UserId;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Knock on a gate: prove a key, and a port opens for your address.
 ///
@@ -67,6 +67,21 @@ pub struct Knock {
     /// Knock over IPv6; with -4, both have to succeed.
     #[arg(short = '6', long)]
     pub ipv6: bool,
+    /// Knock silently, whatever `mode` says: one UDP datagram that nobody answers.
+    #[arg(long, conflicts_with_all = ["challenge", "server_port_tcp"])]
+    pub silent: bool,
+    /// Knock with a challenge, whatever `mode` says: the conversation of letmein 12.
+    #[arg(long)]
+    pub challenge: bool,
+    /// Whose address a silent knock names: `auto`, `source`, or an address.
+    #[arg(long, value_name = "auto|source|IP", value_parser = values::address_choice)]
+    pub address: Option<Address>,
+    /// For how long a silent knock asks to open; the gate may give less.
+    #[arg(long = "for", value_name = "DURATION", value_parser = values::lease)]
+    pub lease_seconds: Option<u32>,
+    /// Wait until the TCP port takes connections, 10s unless told otherwise, and repeat a silent knock that gets lost.
+    #[arg(long, value_name = "DURATION", value_parser = values::wait, num_args = 0..=1, default_missing_value = "10s")]
+    pub wait: Option<Duration>,
 }
 
 #[derive(Args)]
@@ -115,12 +130,29 @@ mod tests {
     }
 
     #[test]
+    fn options_of_silent_knocks() {
+        let all = knock("gate 22 --silent --address 192.0.2.7 --for 2h --wait").unwrap();
+        assert!(all.silent && !all.challenge);
+        assert_eq!(all.address, Some(Address::Ip([192, 0, 2, 7].into())));
+        assert_eq!(all.lease_seconds, Some(7200));
+        assert_eq!(all.wait, Some(Duration::from_secs(10)));
+        let some = knock("gate 22 --address source --wait 1m").unwrap();
+        assert_eq!(some.address, Some(Address::Source));
+        assert_eq!(some.wait, Some(Duration::from_mins(1)));
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused() {
         for (arguments, kind) in [
             ("", ErrorKind::MissingRequiredArgument),
             ("gate", ErrorKind::MissingRequiredArgument),
             ("gate 22 -r 1", ErrorKind::ArgumentConflict),
             ("gate 22 -T -U", ErrorKind::ArgumentConflict),
+            ("gate 22 -T --silent", ErrorKind::ArgumentConflict),
+            ("gate 22 --challenge --silent", ErrorKind::ArgumentConflict),
+            ("gate 22 --address here", ErrorKind::ValueValidation),
+            ("gate 22 --for 1", ErrorKind::ValueValidation),
+            ("--wait gate 22", ErrorKind::ValueValidation),
             ("gate 22 -u alice", ErrorKind::ValueValidation),
             ("gate 22 -u +1", ErrorKind::ValueValidation),
             ("gate 22 -P 0", ErrorKind::ValueValidation),

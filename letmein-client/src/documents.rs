@@ -103,8 +103,8 @@ fn every_option_of_a_section_is_documented_and_no_other() {
             .collect();
         assert_eq!(documented, options);
     }
-    // Nothing but the two tables above: eight options of a server, two of a resource.
-    assert_eq!(rows("Option").len(), 8 + 2);
+    // Nothing but the two tables above: eleven options of a server, two of a resource.
+    assert_eq!(rows("Option").len(), 11 + 2);
 }
 
 #[test]
@@ -117,11 +117,14 @@ fn the_defaults_are_the_defaults() {
         .fold(text.to_owned(), |given, row| {
             given + row[0].trim_matches('`') + " = " + row[2].trim_matches('`') + "\n"
         });
-    assert_eq!(given.lines().count(), 3 + 3);
+    assert_eq!(given.lines().count(), 3 + 6);
     let given: Config = toml::from_str(&given).unwrap();
     let shown = |config: &Config| {
         let server = &config.servers["x"];
-        (server.port, server.transport, server.timeout)
+        (
+            (server.port, server.transport, server.timeout),
+            (server.mode, server.gate_number, server.address),
+        )
     };
     assert_eq!(shown(&given), shown(&bare));
 }
@@ -185,6 +188,16 @@ fn failures() -> Vec<Failure> {
         Failure::NoGate {
             at,
             seen: "it sent \"SSH-2.0\"".to_owned(),
+        },
+        Failure::StillClosed {
+            at,
+            waited: timeout,
+            refused: true,
+        },
+        Failure::NoService {
+            at,
+            waited: timeout,
+            refused: false,
         },
         Failure::Unreachable {
             at,

@@ -43,7 +43,7 @@ fn carry_out(cli: &Cli, operation: Operation, knock: &Knock) -> ExitCode {
         Err(error) => return fail(USAGE, format_args!("{error:#}")),
     };
     match exchange::run(&plan) {
-        Ok(()) => print(&format!("{}\n", plan.done())),
+        Ok(took) => print(&format!("{}\n", plan.done(took))),
         Err(failures) => {
             let code = exchange::exit_code(&failures);
             for failure in &failures {

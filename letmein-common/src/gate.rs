@@ -152,7 +152,9 @@ pub fn hand_over<T: Tables>(tables: &T, reason: Reason, answer_strangers: bool) 
         | Reason::Truncated
         | Reason::Fragment
         | Reason::HeaderChain
-        | Reason::RateLimit => false,
+        | Reason::RateLimit
+        // Not for the gate.
+        | Reason::Shield => false,
     }
 }
 

@@ -4,7 +4,8 @@
 //! inside the XDP program. The path of a knock through this crate:
 //!
 //! [`wire`] (bytes to message) → [`gate`] (is it genuine?) → [`hmac`] → [`keccak`], with [`filter`] in front of the
-//! keys, [`bucket`] in front of the expensive step, and [`reason`] naming whatever was refused.
+//! keys, [`bucket`] in front of the expensive step, and [`reason`] naming whatever was refused. What is not for the
+//! control port concerns [`shield`] alone.
 
 #![no_std]
 
@@ -19,6 +20,7 @@ pub mod ids;
 pub mod keccak;
 pub mod maps;
 pub mod reason;
+pub mod shield;
 pub mod siphash;
 pub mod source;
 pub mod wire;

@@ -186,6 +186,10 @@ pub struct Settings {
     pub challenge: u32,
     /// 1 when silent knocks are taken.
     pub silent: u32,
+    /// 1 when there is a TCP port that the shield is about.
+    pub shield_tcp: u32,
+    /// 1 when there is a UDP port that the shield is about.
+    pub shield_udp: u32,
 }
 
 #[cfg(feature = "user")]
@@ -229,6 +233,6 @@ const _: () = {
     assert!(size_of::<PermitKey>() == 4 + 4);
     assert!(size_of::<PendingKey>() == 16 + 4 * 4);
     assert!(size_of::<Pending>() == 32 + 8);
-    assert!(size_of::<Settings>() == 16 + 32 + 4 * 4);
+    assert!(size_of::<Settings>() == 16 + 32 + 6 * 4);
     assert!(size_of::<Counters>() == 8 + 8 * Reason::ALL.len());
 };

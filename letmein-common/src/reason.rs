@@ -3,7 +3,7 @@
 /// Declares the reasons once: enum, order of the counters, and the names that logs and docs use.
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal,)+) => {
-        /// Why a control packet was refused. The number is its counter's place in [`Counters`].
+        /// Why a packet was refused. The number is its counter's place in [`Counters`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Reason {
@@ -26,9 +26,9 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Cut short, or its IP and UDP lengths contradict each other.
+    /// Cut short, or its IP and UDP lengths contradict each other; or a TCP header for a shielded port, without flags.
     Truncated => "truncated",
-    /// A fragment: no client sends a knock in pieces.
+    /// A fragment: no client sends a knock in pieces, nor the header of a SYN for a shielded port.
     Fragment => "fragment",
     /// More IPv6 extension headers than any ordinary sender chains, or the chain does not end within the bytes that
     /// the XDP program sees.
@@ -57,6 +57,8 @@ reasons! {
     Overrun => "overrun",
     /// A genuine user asks for what the user may not open.
     NotPermitted => "not-permitted",
+    /// No knock: a TCP SYN, or a datagram, for a shielded port, and its source holds no lease.
+    Shield => "shield",
 }
 
 /// One set of counters, per CPU in the kernel. The daemon sums them.

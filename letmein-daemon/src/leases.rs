@@ -1,18 +1,26 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
+mod cuts;
+mod ends;
+
 use crate::{
+    clock,
     config::{Config, Resource, User},
-    cuts::Cuts,
     firewall::{Firewall, FirewallError, LeaseKey},
+    xdp::{Shield, XdpError},
 };
+use cuts::Cuts;
+pub use cuts::serve as serve_cuts;
+use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 use thiserror::Error;
-use tracing::{error, info};
+use tracing::{error, info, warn};
+
+/// The kernel tells what is left of a lease in whole milliseconds, rounded down.
+const ROUNDING: Duration = Duration::from_millis(1);
+/// How many ended leases are forgotten at a time: it takes less than a millisecond.
+const SWEEP: usize = 1024;
 
 /// Why a genuine knock opens nothing.
 #[derive(Debug, Error)]
@@ -26,28 +34,38 @@ pub enum LeaseError {
     /// The kernel did not do it.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
+    /// The XDP program cannot be told, and would go on dropping the guest's packets.
+    #[error("the shield does not learn of it, so it is closed again")]
+    Shield(#[source] XdpError),
 }
 
-/// Opens and closes leases. The kernel's sets are the record; the mirror here only counts.
+/// Opens and closes leases. The kernel's sets are the record; the shield has a copy for the XDP program, and the
+/// mirror here only counts.
+///
+/// What opens is in the sets first and in the shield second, what closes the other way around: the shield lets in
+/// nobody whom the firewall would not.
 pub struct Leases {
     firewall: Firewall,
+    shield: Option<Shield>,
     limit: u32,
-    ends: HashMap<LeaseKey, Instant>,
+    ends: Ends,
     cuts: Cuts,
 }
 
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
     pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        let now = Instant::now();
-        let mut ends = HashMap::new();
+        let mut ends = Ends::default();
         let mut cuts = Cuts::default();
         let mut orphans = Vec::new();
-        for lease in firewall.leases()? {
+        let leases = firewall.leases()?;
+        let now = clock::monotonic();
+        for lease in leases {
             if firewall.plans(&lease.key) {
-                ends.insert(lease.key, now + lease.remaining);
+                let end = after(now, lease.remaining + ROUNDING);
+                ends.set(lease.key, end);
                 if firewall.cuts(&lease.key) {
-                    cuts.set(lease.key, now + lease.remaining);
+                    cuts.set(lease.key, end);
                 }
             } else {
                 orphans.push(lease.key);
@@ -62,10 +80,27 @@ impl Leases {
         }
         Ok(Self {
             firewall,
+            shield: None,
             limit: config.firewall.max_leases,
             ends,
             cuts,
         })
+    }
+
+    /// The most leases that there may be at one time: after a change of the configuration there may be more than it
+    /// allows.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX).max(self.limit)
+    }
+
+    /// Tells the shield of every lease, now and from now on.
+    pub fn stand_behind(&mut self, mut shield: Shield) -> Result<(), XdpError> {
+        for (key, end) in self.ends.iter() {
+            shield.admit(key, end)?;
+        }
+        self.shield = Some(shield);
+        Ok(())
     }
 
     /// Opens all ports of the resource for `address` and this long, or gives them that long again.
@@ -77,10 +112,14 @@ impl Leases {
         lease: Duration,
     ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
-        self.check_limit(&keys)?;
+        self.make_room(&keys)?;
         self.firewall.open(&keys, lease)?;
-        let end = Instant::now() + lease;
-        self.ends.extend(keys.iter().map(|key| (*key, end)));
+        // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
+        let end = after(clock::monotonic(), lease);
+        for key in &keys {
+            self.ends.set(*key, end);
+        }
+        self.admit(&keys, end)?;
         for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
             self.cuts.set(*key, end);
         }
@@ -99,6 +138,7 @@ impl Leases {
     /// Closes all ports of the resource for `address`. That none was open is no error.
     pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
+        self.shut_out(&keys);
         let closed = self.firewall.close(&keys)?;
         for key in &keys {
             self.ends.remove(key);
@@ -127,24 +167,18 @@ impl Leases {
         Ok(())
     }
 
-    /// When leases end whose connections end with them.
-    #[must_use]
-    pub const fn cuts(&self) -> &Cuts {
-        &self.cuts
-    }
-
     /// Ends the connections of those that have ended by now, unless the kernel knows better.
-    pub fn cut_ended(&mut self) {
+    fn cut_ended(&mut self) {
         /// When to try again after an error.
         const AGAIN: Duration = Duration::from_secs(10);
-        let now = Instant::now();
+        let now = clock::monotonic();
         let mut ended = self.cuts.take_ended(now);
         let outcome = self.firewall.leases().and_then(|living| {
             let living: HashMap<_, _> = living.iter().map(|lease| (lease.key, lease.remaining)).collect();
             ended.retain(|key| {
                 let remaining = living.get(key);
                 if let Some(remaining) = remaining {
-                    self.cuts.set(*key, now + *remaining);
+                    self.cuts.set(*key, after(now, *remaining));
                 }
                 remaining.is_none()
             });
@@ -159,24 +193,73 @@ impl Leases {
                     anyhow::Error::from(error)
                 );
                 for key in ended {
-                    self.cuts.set(key, now + AGAIN);
+                    self.cuts.set(key, after(now, AGAIN));
                 }
             }
         }
     }
 
-    fn check_limit(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {
-        let limit = self.limit as usize;
-        let added = keys.iter().filter(|key| !self.ends.contains_key(key)).count();
-        if self.ends.len() + added > limit {
-            let now = Instant::now();
-            self.ends.retain(|_, end| *end > now);
+    /// Forgets leases that have ended, but not so many that anybody would have to wait.
+    pub fn sweep(&mut self) {
+        for _ in 0..SWEEP {
+            if !self.forget_one() {
+                break;
+            }
         }
-        let added = keys.iter().filter(|key| !self.ends.contains_key(key)).count();
-        if self.ends.len() + added > limit {
-            Err(LeaseError::TooMany { limit: self.limit })
-        } else {
-            Ok(())
+    }
+
+    /// Forgets as many ended leases as it takes for these to be no more than there may be.
+    fn make_room(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {
+        loop {
+            let added = keys.iter().filter(|key| !self.ends.contains(key)).count();
+            if self.ends.len() + added <= self.limit as usize {
+                return Ok(());
+            }
+            if !self.forget_one() {
+                return Err(LeaseError::TooMany { limit: self.limit });
+            }
+        }
+    }
+
+    fn forget_one(&mut self) -> bool {
+        let ended = self.ends.pop_ended(clock::monotonic());
+        if let Some(key) = ended {
+            self.shut_out(&[key]);
+        }
+        ended.is_some()
+    }
+
+    /// Has the shield let the keys in, or closes them in the firewall as well.
+    fn admit(&mut self, keys: &[LeaseKey], end: u64) -> Result<(), LeaseError> {
+        let Some(shield) = &mut self.shield else {
+            return Ok(());
+        };
+        let Err(failed) = keys.iter().try_for_each(|key| shield.admit(key, end)) else {
+            return Ok(());
+        };
+        self.shut_out(keys);
+        match self.firewall.close(keys) {
+            Ok(_) => keys.iter().for_each(|key| self.ends.remove(key)),
+            Err(error) => error!(
+                "a lease that the shield knows nothing of runs on in the firewall: {:#}",
+                anyhow::Error::from(error)
+            ),
+        }
+        Err(LeaseError::Shield(failed))
+    }
+
+    /// Tells the shield that these leases are over. If that fails they still are, as the firewall has it.
+    fn shut_out(&mut self, keys: &[LeaseKey]) {
+        let Some(shield) = &mut self.shield else {
+            return;
+        };
+        for key in keys {
+            if let Err(error) = shield.shut_out(key) {
+                warn!(
+                    "the shield goes on letting {key} through to the firewall: {:#}",
+                    anyhow::Error::from(error)
+                );
+            }
         }
     }
 }
@@ -201,6 +284,11 @@ fn holder(resource: &Resource, address: IpAddr) -> String {
         }
         _ => address.to_canonical().to_string(),
     }
+}
+
+/// This long after `now`, in nanoseconds.
+fn after(now: u64, duration: Duration) -> u64 {
+    now.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The time of day, UTC, at which a lease that starts now ends.

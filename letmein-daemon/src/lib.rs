@@ -6,9 +6,9 @@
 pub mod clock;
 pub mod config;
 pub mod control;
-pub mod cuts;
 pub mod exchange;
 pub mod firewall;
+pub mod forwarding;
 pub mod instance;
 pub mod leases;
 pub mod protocol;

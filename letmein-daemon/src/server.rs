@@ -3,14 +3,14 @@
 use crate::{
     config::{Config, XdpMode},
     control::{limits::Connections, tcp, udp},
-    cuts,
     exchange::Exchanges,
     firewall::Firewall,
+    forwarding,
     instance::Instance,
-    leases::Leases,
+    leases::{self, Leases},
     silent,
     userspace_gate::UserspaceGate,
-    xdp::{self, KernelGate, Mode, Object, Plan, SilentPlan},
+    xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
 };
 use anyhow::Context as _;
 use letmein_common::reason::{Counters, Reason};
@@ -25,6 +25,9 @@ use tracing::{info, warn};
 
 /// How often the log says what was refused, if anything was.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
+
+/// How often ended leases are forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What every socket needs to serve a knock.
 pub struct State {
@@ -48,7 +51,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let _only = Instance::claim()?;
     let firewall = Firewall::install(&config.firewall_plan())?;
-    let leases = Leases::take_over(firewall, &config)?;
+    let mut leases = Leases::take_over(firewall, &config)?;
     let udp_sockets = if config.udp_socket() {
         bind_udp(&config)?
     } else {
@@ -59,7 +62,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     } else {
         Vec::new()
     };
-    let gate = Rc::new(gate(&config)?);
+    let gate = Rc::new(gate(&config, &mut leases)?);
     let knocks = match &*gate {
         udp::Gate::Kernel(kernel) if config.gate.silent => Some(kernel.borrow_mut().knocks()?),
         _ => None,
@@ -69,7 +72,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config,
         leases: RefCell::new(leases),
     });
-    spawn_local(cuts::serve(Rc::clone(&state)));
+    spawn_local(leases::serve_cuts(Rc::clone(&state)));
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
     if state.config.gate.silent {
@@ -77,6 +80,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let table = silent::begin(&state, &gate, remembers);
         spawn_local(silent::renew(Rc::clone(&state), Rc::clone(&gate), table));
     }
+    spawn_local(sweep(Rc::clone(&state)));
     if let Some(knocks) = knocks {
         spawn_local(silent::serve(Rc::clone(&state), knocks));
     }
@@ -99,8 +103,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     until_stopped(&gate, signals).await
 }
 
-/// The checks in front of the UDP sockets: in the kernel, or here.
-fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
+/// Forgets ended leases for good.
+async fn sweep(state: Rc<State>) {
+    let mut clock = interval_at(Instant::now() + SWEEP_EVERY, SWEEP_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        state.leases.borrow_mut().sweep();
+    }
+}
+
+/// The checks in front of the UDP sockets: in the kernel, or here. In the kernel there is the shield in front of
+/// everything else, too; it knows all leases before it sees a packet.
+fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
     let mode = match config.gate.xdp {
         XdpMode::Off => {
             info!("xdp = \"off\": knocks are checked in userspace");
@@ -126,13 +141,28 @@ fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
             pairs: config.permits().len(),
             pin_directory: Some(config.gate.pin_directory.clone()),
         }),
+        shield: shield_plan(config, leases),
     };
     let mut kernel = KernelGate::load(Object::embedded()?, &plan)?;
+    if let Some(shield) = kernel.shield() {
+        leases.stand_behind(shield)?;
+        info!(
+            "shield: who holds no lease begins nothing at {}",
+            config.shielded_ports()
+        );
+    }
     if let Some(messages) = kernel.messages(log::logger())? {
         warn!("this XDP program was built for debugging: it logs every packet that it refuses");
         spawn_local(messages.follow());
     }
     for interface in &config.gate.interfaces {
+        if forwarding::forwards(interface) && plan.shield.is_some() {
+            warn!(
+                "{interface} forwards packets, and the shield does not tell them apart: connections through this \
+                 machine to port {} of others are dropped, too; shield = \"off\" leaves them alone",
+                config.shielded_ports()
+            );
+        }
         let attached = kernel.attach(interface, mode)?;
         if attached.native {
             info!("XDP program attached to {interface}, native");
@@ -141,6 +171,14 @@ fn gate(config: &Config) -> anyhow::Result<udp::Gate> {
         }
     }
     Ok(udp::Gate::Kernel(Rc::new(RefCell::new(kernel))))
+}
+
+fn shield_plan(config: &Config, leases: &Leases) -> Option<ShieldPlan> {
+    let rules = config.port_rules();
+    (!rules.is_empty()).then(|| ShieldPlan {
+        rules,
+        leases: leases.most(),
+    })
 }
 
 fn bind_udp(config: &Config) -> anyhow::Result<Vec<UdpSocket>> {

@@ -9,6 +9,7 @@ use letmein_common::{
     maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
     reason::{Counters, Reason},
     source::{Address, Prefixes},
+    wire::silent,
 };
 use lru::LruCache;
 use std::{cell::RefCell, collections::HashMap, net::SocketAddr, num::NonZeroUsize};
@@ -77,36 +78,31 @@ impl UserspaceGate {
             address: source.ip().to_canonical().into(),
             port: source.port(),
         };
-        let outcome = if let Ok(silent) = datagram.try_into()
-            && self.silent
-        {
-            gate::check_silent(&tables, silent).map(|(user, resource)| {
-                Verdict::Silent(SilentKnock {
-                    source: tables.address,
-                    user,
-                    resource,
-                    message: *silent,
-                })
-            })
-        } else if self.challenge {
-            gate::check_challenge(&tables, datagram).map(|()| Verdict::Pass)
-        } else {
-            Err(Reason::Length)
-        };
-        match outcome {
-            Ok(verdict) => {
-                self.counters.borrow_mut().genuine += 1;
-                verdict
-            }
-            Err(reason) => {
-                self.count(reason);
-                if gate::hand_over(&tables, reason, self.answer_strangers) {
-                    Verdict::Pass
-                } else {
-                    Verdict::Drop
-                }
-            }
+        let is_silent = datagram.len() == silent::LEN;
+        if self.challenge && !(self.silent && is_silent) {
+            let outcome = gate::check_challenge(&tables, datagram);
+            self.count(outcome);
+            return match outcome {
+                Ok(()) => Verdict::Pass,
+                Err(reason) if gate::hand_over(&tables, reason, self.answer_strangers) => Verdict::Pass,
+                Err(_) => Verdict::Drop,
+            };
         }
+        let Some(message) = datagram.first_chunk().filter(|_| self.silent && is_silent) else {
+            self.count(Err(Reason::Length));
+            return Verdict::Drop;
+        };
+        let outcome = gate::check_silent(&tables, message);
+        self.count(outcome.map(drop));
+        // No error policy answers a silent knock.
+        outcome.map_or(Verdict::Drop, |(user, resource)| {
+            Verdict::Silent(SilentKnock {
+                source: tables.address,
+                user,
+                resource,
+                message: *message,
+            })
+        })
     }
 
     /// Changes the table of tags.
@@ -124,8 +120,12 @@ impl UserspaceGate {
         *self.counters.borrow()
     }
 
-    fn count(&self, reason: Reason) {
-        self.counters.borrow_mut().refuse(reason);
+    fn count(&self, outcome: Result<(), Reason>) {
+        let mut counters = self.counters.borrow_mut();
+        match outcome {
+            Ok(()) => counters.genuine += 1,
+            Err(reason) => counters.refuse(reason),
+        }
     }
 }
 

@@ -97,8 +97,9 @@ fn payload<'a, const N: usize>(
         .ok_or(Reason::Truncated)
 }
 
+/// Counts a packet that is dropped.
 #[inline(always)]
-fn refuse(ctx: &XdpContext, reason: Reason) {
+pub fn refuse(ctx: &XdpContext, reason: Reason) {
     tables::count_refused(reason);
     log(ctx, reason);
 }

@@ -1,6 +1,8 @@
-//! The XDP program: checks every UDP control packet at the NIC, and passes everything else untouched.
+//! The XDP program: checks every UDP control packet at the NIC, lets nobody begin a conversation with a protected port
+//! without a lease, and passes everything else untouched.
 //!
-//! Frame → [`parse`] (Ethernet, IP, UDP) → [`control`] (is it for the gate, and genuine?) → verdict.
+//! Frame → [`parse`] (Ethernet, IP, UDP, TCP) → [`control`] (for the gate: is it genuine?) or [`shield`] (for a protected
+//! port: is there a lease?) → verdict.
 
 #![no_std]
 #![no_main]
@@ -12,6 +14,7 @@
 mod control;
 mod packet;
 mod parse;
+mod shield;
 mod tables;
 
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
@@ -37,15 +40,19 @@ fn verdict(ctx: &XdpContext) -> Option<u32> {
     let (network, header) = match plain::parse(&packet, port) {
         Plain::Other => return None,
         Plain::Control(network, header) => (network, header),
+        Plain::Segment(network, segment, port) => {
+            return shield::judge(ctx, &packet, &network, segment, port);
+        }
         Plain::Unsure => {
             let frame = ethernet::parse(&packet)?;
             let network = match ip::parse(&packet, &frame)? {
                 ip::Found::Udp(network) => network,
+                ip::Found::Tcp(network) => return shield::tcp(ctx, &packet, &network),
                 ip::Found::HeaderChain => return Some(control::refuse_unparsed()),
             };
             let header = udp::parse(&packet, &network)?;
             if u32::from(header.destination_port) != port {
-                return None;
+                return shield::udp(ctx, &packet, &network, header.destination_port);
             }
             (network, header)
         }

@@ -1,4 +1,4 @@
-//! The BPF maps, and the gate's view of them.
+//! The BPF maps of the gate, and its view of them.
 
 use crate::{packet::Packet, parse::ip::Network};
 use aya_ebpf::{
@@ -66,6 +66,8 @@ pub static SETTINGS: Settings = Settings {
     answer_strangers: 0,
     challenge: 0,
     silent: 0,
+    shield_tcp: 0,
+    shield_udp: 0,
 };
 
 /// Reads one of the [`Settings`]. Volatile: the compiler must not believe the initial value above.
@@ -227,10 +229,10 @@ impl Tables for Maps<'_> {
 /// For an insertion that fails if the key exists: `BPF_NOEXIST` of `linux/bpf.h`.
 const NOEXIST: u64 = 1;
 
-/// Nanoseconds of `CLOCK_MONOTONIC`, as of the last timer tick: buckets and challenges count in milliseconds, and
+/// Nanoseconds of `CLOCK_MONOTONIC`, as of the last timer tick: buckets, challenges and leases count in milliseconds, and
 /// the exact clock costs ten times as much.
 #[inline(always)]
-fn now() -> u64 {
+pub fn now() -> u64 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_ktime_get_coarse_ns() }
 }

@@ -1,6 +1,11 @@
 //! Figures of a measurement: several rounds of each, of which the median counts.
 
-use std::{env, io::Write as _};
+use anyhow::Context as _;
+use std::{
+    env, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// Named series of samples, in the order in which they are printed.
 #[derive(Default)]
@@ -74,6 +79,16 @@ impl Figures {
 /// One decimal says enough.
 fn rounded(figure: f64) -> f64 {
     (figure * 10.0).round() / 10.0
+}
+
+/// An object of `cargo xtask build-ebpf`.
+pub fn object(name: &str) -> anyhow::Result<Vec<u8>> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    let path = target.join("ebpf").join(name);
+    fs::read(&path).with_context(|| format!("{}: run this by `cargo xtask bench`", path.display()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the end-to-end tests are made of: hosts in network namespaces, the programs on them, and frames made
 //! by hand.
 
+pub mod bpffs;
 pub mod figures;
 pub mod frames;
 pub mod gate;
@@ -9,4 +10,5 @@ pub mod lab;
 pub mod letmeind;
 pub mod nft;
 pub mod peer;
+pub mod silent;
 pub mod tap;

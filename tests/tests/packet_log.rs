@@ -47,12 +47,15 @@ fn gate(folder: &str) -> KernelGate {
             answer_strangers: 0,
             challenge: 1,
             silent: 1,
+            shield_tcp: 0,
+            shield_udp: 0,
         },
         users: Vec::new(),
         permits: Vec::new(),
         seen_salts: 1,
         pending_challenges: 1,
         silent: None,
+        shield: None,
     };
     KernelGate::load(Object::new(&object), &plan).unwrap()
 }

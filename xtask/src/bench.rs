@@ -32,6 +32,8 @@ pub struct Options {
 enum What {
     /// Nanoseconds in the XDP program, by kind of packet.
     Packet,
+    /// Milliseconds to fill and renew the table of silent knocks' tags for 10,000 users.
+    Tags,
     /// Milliseconds from starting the client to the first accepted connection, with letmein 12 in turn.
     Open,
 }
@@ -44,6 +46,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     let bench = match options.what {
         What::Packet => "packet",
+        What::Tags => "tags",
         What::Open => {
             install::packages(PACKAGES, options.yes)?;
             peers::install(options.yes)?;

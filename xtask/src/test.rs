@@ -34,6 +34,10 @@ const PACKAGES: &[Package] = &[
         purpose: "`ssh`, `ssh-keyscan`, `ssh-keygen`: who wants to reach that service",
     },
     Package {
+        name: "faketime",
+        purpose: "`faketime`: clocks that are wrong, of single programs",
+    },
+    Package {
         name: "nmap",
         purpose: "`nmap`: what a port scan sees of the gate",
     },

@@ -1,13 +1,30 @@
 //! Durations as the configuration writes them: `5s`, `500ms`.
 
 use jiff::SignedDuration;
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// The longest that an exchange may be given.
 const LONGEST: Duration = Duration::from_mins(10);
+/// What a knock may ask for, in whole seconds; a gate has limits of its own.
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(365 * 24);
 
-/// Reads a duration with units that is more than 0 and at most [`LONGEST`].
+/// Reads a time to wait: more than 0 and at most [`LONGEST`].
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
+    with_unit(text)?
+        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+        .ok_or_else(|| format!("{text:?} is out of bounds; this may be more than 0 and at most 10m"))
+}
+
+/// Reads the lease that a knock asks for, in seconds.
+pub(super) fn lease(text: &str) -> Result<u32, String> {
+    with_unit(text)?
+        .filter(|duration| LEASE.contains(duration) && duration.subsec_nanos() == 0)
+        .and_then(|duration| u32::try_from(duration.as_secs()).ok())
+        .ok_or_else(|| format!("{text:?} is out of bounds; this may be whole seconds, from 1s to 8760h"))
+}
+
+/// `None` for one that is negative.
+fn with_unit(text: &str) -> Result<Option<Duration>, String> {
     let Ok(duration) = text.parse::<SignedDuration>() else {
         let digits = text.trim();
         let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -17,10 +34,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
             format!("{text:?} is no duration; write it as \"5s\", \"500ms\" or \"1m30s\"")
         });
     };
-    Duration::try_from(duration)
-        .ok()
-        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
-        .ok_or_else(|| format!("{text:?} is out of bounds; this may be more than 0 and at most 10m"))
+    Ok(Duration::try_from(duration).ok())
 }
 
 #[cfg(test)]
@@ -38,6 +52,15 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_lease_is_in_whole_seconds() {
+        assert_eq!(lease("90m"), Ok(5400));
+        for text in ["0s", "1500ms", "-1m", "8761h"] {
+            assert!(lease(text).unwrap_err().contains("from 1s to 8760h"), "{text}");
+        }
+        assert!(lease("60").unwrap_err().contains("write \"60s\""));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     env, fmt,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -33,6 +34,11 @@ pub struct Server {
     pub host: Option<String>,
     pub port: u16,
     pub transport: Transport,
+    pub mode: Mode,
+    /// The gate's `number`, which tells it from others that hold the same key.
+    pub gate_number: u32,
+    /// Whose address a silent knock names.
+    pub address: Address,
     /// How long finding the gate and the whole exchange may take.
     pub timeout: Duration,
     pub user: UserId,
@@ -56,6 +62,12 @@ struct Section {
     port: u16,
     #[serde(default)]
     transport: Transport,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default, deserialize_with = "values::gate_number")]
+    gate_number: u32,
+    #[serde(default, deserialize_with = "values::address")]
+    address: Address,
     #[serde(default = "default_timeout", deserialize_with = "values::timeout")]
     timeout: Duration,
     #[serde(default, deserialize_with = "values::user")]
@@ -83,6 +95,26 @@ pub enum Transport {
     #[default]
     Udp,
     Tcp,
+}
+
+/// Which kind of knock.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    #[default]
+    Challenge,
+    Silent,
+}
+
+/// Whose address a silent knock names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Address {
+    /// This machine's, if it is one that the whole internet knows; otherwise as [`Address::Source`].
+    #[default]
+    Auto,
+    /// None: the gate takes the one that the packet comes from.
+    Source,
+    Ip(IpAddr),
 }
 
 impl fmt::Display for Transport {
@@ -130,6 +162,9 @@ impl TryFrom<Section> for Server {
             host: section.host,
             port: section.port,
             transport: section.transport,
+            mode: section.mode,
+            gate_number: section.gate_number,
+            address: section.address,
             timeout: section.timeout,
             user,
             key,

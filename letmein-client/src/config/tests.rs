@@ -36,7 +36,7 @@ fn error(text: &str, mode: u32) -> String {
 fn defaults_and_all_options() {
     let text = "[servers.small]\nuser = \"1\"\nkey-file = \"k\"\n\
                 [servers.full]\nhost = \"gate.example.org\"\nport = 5801\ntransport = \"tcp\"\ntimeout = \"500ms\"\n\
-                user = \"0000001A\"\nkey-file = \"k\"\n\
+                mode = \"silent\"\ngate-number = 4294967295\naddress = \"192.0.2.7\"\nuser = \"0000001A\"\nkey-file = \"k\"\n\
                 [servers.full.resources]\nssh = { id = \"2\", port = 22 }\nvpn = { id = \"3\" }\n";
     let (_folder, config) = load_text(text, 0o644);
     let config = config.unwrap();
@@ -46,7 +46,15 @@ fn defaults_and_all_options() {
         (&None, 5800, Transport::Udp)
     );
     assert_eq!((small.timeout, small.user), (Duration::from_secs(5), UserId(1)));
+    assert_eq!(
+        (small.mode, small.gate_number, small.address),
+        (Mode::Challenge, 0, Address::Auto)
+    );
     let full = &config.servers["full"];
+    assert_eq!(
+        (full.mode, full.gate_number, full.address),
+        (Mode::Silent, u32::MAX, Address::Ip([192, 0, 2, 7].into()))
+    );
     assert_eq!(full.host.as_deref(), Some("gate.example.org"));
     assert_eq!((full.port, full.transport), (5801, Transport::Tcp));
     assert_eq!(

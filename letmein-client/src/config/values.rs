@@ -2,7 +2,7 @@
 //!
 //! serde's own errors would repeat the value, which for a key is out of the question.
 
-use super::{duration, key};
+use super::{Address, duration, key};
 use letmein_common::{ResourceId, UserId, hmac::KeyedStates};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::time::Duration;
@@ -23,6 +23,27 @@ pub fn user_id(text: &str) -> Result<UserId, String> {
 /// Reads a resource's id.
 pub fn resource_id(text: &str) -> Result<ResourceId, String> {
     id(text).map(ResourceId)
+}
+
+/// Reads whose address a silent knock names.
+pub fn address_choice(text: &str) -> Result<Address, String> {
+    match text {
+        "auto" => Ok(Address::Auto),
+        "source" => Ok(Address::Source),
+        _ => text.parse().map(Address::Ip).map_err(|_| {
+            format!("{text:?} is no address; write \"auto\", \"source\", or an address such as \"192.0.2.7\"")
+        }),
+    }
+}
+
+/// Reads a time to wait.
+pub fn wait(text: &str) -> Result<Duration, String> {
+    duration::parse(text)
+}
+
+/// Reads the lease that a knock asks for, in seconds.
+pub fn lease(text: &str) -> Result<u32, String> {
+    duration::lease(text)
 }
 
 /// Deserializes a string, whose type error is `expected`, and reads it with `parse`.
@@ -53,6 +74,21 @@ pub(super) fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dura
         "a duration is written in quotes and with its unit, such as \"5s\" or \"500ms\"",
         duration::parse,
     )
+}
+
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+    quoted(
+        deserializer,
+        "an address is written in quotes: \"auto\", \"source\", or one such as \"192.0.2.7\"",
+        address_choice,
+    )
+}
+
+pub(super) fn gate_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    i64::deserialize(deserializer)
+        .ok()
+        .and_then(|number| u32::try_from(number).ok())
+        .ok_or_else(|| D::Error::custom("a gate's number is from 0 to 4294967295, without quotes"))
 }
 
 pub(super) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<KeyedStates>>, D::Error> {

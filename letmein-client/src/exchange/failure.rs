@@ -27,6 +27,28 @@ pub enum Failure {
     )]
     NotFinished { at: SocketAddr, timeout: Duration },
     #[error(
+        "{at}: not open {waited:?} after a silent knock{how}. Nobody answers one, so this may be: a clock that is off \
+         by more than 30 s, here or there; a wrong user id, key, resource id or gate-number; a gate that takes no silent \
+         knocks, or is not there; an address that is changed on the way (NAT: --address source); or no service on that \
+         port",
+        how = seen(*.refused)
+    )]
+    StillClosed {
+        at: SocketAddr,
+        waited: Duration,
+        refused: bool,
+    },
+    #[error(
+        "{at}: not open {waited:?} after the knock{how}, though the gate said so. Does the service run, is it on that \
+         port, and does another firewall close it?",
+        how = seen(*.refused)
+    )]
+    NoService {
+        at: SocketAddr,
+        waited: Duration,
+        refused: bool,
+    },
+    #[error(
         "{at}: closed without an answer: the gate does so to who proves no key, and when it has too many connections. \
          Check user id, key and resource id, and whether this is the control port of a gate"
     )]
@@ -62,7 +84,11 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { .. } => 1,
-            Self::NoAnswer { .. } | Self::NotFinished { .. } | Self::Closed { .. } => 3,
+            Self::NoAnswer { .. }
+            | Self::NotFinished { .. }
+            | Self::Closed { .. }
+            | Self::StillClosed { .. }
+            | Self::NoService { .. } => 3,
             _ => 4,
         }
     }
@@ -71,6 +97,10 @@ impl Failure {
 /// Of several failures, the one that came furthest: a machine without IPv6 would otherwise always tell of that.
 pub fn exit_code(failures: &[Failure]) -> u8 {
     failures.iter().map(Failure::exit_code).min().unwrap_or(4)
+}
+
+fn seen(refused: bool) -> &'static str {
+    if refused { " (connections are refused)" } else { "" }
 }
 
 fn other(transport: Transport) -> &'static str {

@@ -1,10 +1,14 @@
-//! The exchange with the gate: KNOCK, CHALLENGE, RESPONSE, COMEIN.
+//! Knocking: the exchange with the gate (KNOCK, CHALLENGE, RESPONSE, COMEIN) or the one silent knock, and trying the
+//! port that it opens.
 
 mod failure;
 mod gate;
+mod own_address;
 mod resolve;
+mod silent;
 mod tcp;
 mod udp;
+mod wait;
 
 pub use failure::{Failure, exit_code};
 
@@ -28,21 +32,51 @@ use std::{
 /// at once would leave a port closed for the family that the user's next program may choose.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Finds the host's addresses and knocks on them, all at once, within the plan's time for everything.
-pub fn run(plan: &Arc<Plan>) -> Result<(), Vec<Failure>> {
+/// Finds the host's addresses and knocks on them, all at once, within the plan's time for everything. Returns how long
+/// the first success took.
+pub fn run(plan: &Arc<Plan>) -> Result<Duration, Vec<Failure>> {
     let deadline = Instant::now() + plan.timeout;
     let addresses = resolve::addresses(plan, deadline).map_err(|failure| vec![failure])?;
     knock_on(plan, &addresses, deadline)
 }
 
-fn knock_on(plan: &Arc<Plan>, addresses: &[SocketAddr], deadline: Instant) -> Result<(), Vec<Failure>> {
+fn knock_on(plan: &Arc<Plan>, addresses: &[SocketAddr], deadline: Instant) -> Result<Duration, Vec<Failure>> {
+    let started = Instant::now();
+    let gates = addresses.iter().map(|address| Gate {
+        plan: Arc::clone(plan),
+        address: *address,
+        deadline,
+    });
+    // A thread takes longer to start than a datagram to send.
+    if addresses.len() == 1 || plan.only_sends() {
+        one_by_one(plan, gates, started)
+    } else {
+        at_once(plan, gates, started)
+    }
+}
+
+fn one_by_one(
+    plan: &Plan,
+    gates: impl Iterator<Item = Gate>,
+    started: Instant,
+) -> Result<Duration, Vec<Failure>> {
+    let outcomes: Vec<_> = gates.map(|gate| one(&gate)).collect();
+    let enough = plan.families != Families::Both && outcomes.iter().any(Result::is_ok);
+    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    if enough || failures.is_empty() {
+        Ok(started.elapsed())
+    } else {
+        Err(failures)
+    }
+}
+
+fn at_once(
+    plan: &Plan,
+    gates: impl Iterator<Item = Gate>,
+    started: Instant,
+) -> Result<Duration, Vec<Failure>> {
     let (sender, outcomes) = channel();
-    for address in addresses {
-        let gate = Gate {
-            plan: Arc::clone(plan),
-            address: *address,
-            deadline,
-        };
+    for gate in gates {
         let sender = sender.clone();
         // Not waited for: one that has not succeeded when the others' time is over ends with the process.
         thread::spawn(move || sender.send(one(&gate)));
@@ -50,6 +84,7 @@ fn knock_on(plan: &Arc<Plan>, addresses: &[SocketAddr], deadline: Instant) -> Re
     drop(sender);
 
     let mut failures = Vec::new();
+    let mut took = None;
     let mut until = None;
     loop {
         let outcome = match until {
@@ -57,23 +92,31 @@ fn knock_on(plan: &Arc<Plan>, addresses: &[SocketAddr], deadline: Instant) -> Re
             Some(until) => outcomes.recv_timeout(Instant::saturating_duration_since(&until, Instant::now())),
         };
         match outcome {
-            Ok(Ok(())) if plan.families != Families::Both => until = Some(Instant::now() + LINGER),
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => failures.push(failure),
-            Err(RecvTimeoutError::Timeout) => {
-                plan.say("the other address does not answer, but one is enough");
-                return Ok(());
+            Ok(Ok(())) => {
+                took.get_or_insert_with(|| started.elapsed());
+                if plan.families != Families::Both {
+                    until = Some(Instant::now() + LINGER);
+                }
             }
-            Err(RecvTimeoutError::Disconnected) if until.is_some() || failures.is_empty() => return Ok(()),
-            Err(RecvTimeoutError::Disconnected) => return Err(failures),
+            Ok(Err(failure)) => failures.push(failure),
+            Err(ended) => {
+                if ended == RecvTimeoutError::Timeout {
+                    plan.say("the other address does not answer, but one is enough");
+                }
+                return match took {
+                    Some(took) if until.is_some() || failures.is_empty() => Ok(took),
+                    _ => Err(failures),
+                };
+            }
         }
     }
 }
 
 fn one(gate: &Gate) -> Result<(), Failure> {
-    let outcome = match gate.plan.transport {
-        Transport::Udp => udp::exchange(gate),
-        Transport::Tcp => tcp::exchange(gate),
+    let outcome = match (gate.plan.silent, gate.plan.transport) {
+        (Some(silent), _) => silent::knock(gate, &silent),
+        (None, Transport::Udp) => udp::exchange(gate).and_then(|()| wait::after_exchange(gate)),
+        (None, Transport::Tcp) => tcp::exchange(gate).and_then(|()| wait::after_exchange(gate)),
     };
     match &outcome {
         Ok(()) => gate.say("done"),
@@ -103,6 +146,8 @@ mod tests {
             key: Box::new(KeyedStates::new(&[0x5A; 32])),
             resource: ResourceId(2),
             families,
+            silent: None,
+            wait: None,
             verbose: false,
             wanted: "ssh".to_owned(),
         })
@@ -138,7 +183,8 @@ mod tests {
         let start = Instant::now();
         let timeout = Duration::from_secs(3);
         let outcome = knock_on(&plan(families, timeout), addresses, start + timeout);
-        (outcome.map_err(|failures| exit_code(&failures)), start.elapsed())
+        let outcome = outcome.map(drop).map_err(|failures| exit_code(&failures));
+        (outcome, start.elapsed())
     }
 
     #[test]

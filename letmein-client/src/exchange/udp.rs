@@ -93,7 +93,7 @@ fn attempt(gate: &Gate, wait: &mut Duration, seen: &mut Seen) -> io::Result<Ende
     while gate.left().is_some() && responses < RESPONSES {
         let message = gate.message(token.as_ref())?;
         gate.say(format_args!("sending {:?}", message.operation));
-        send(&socket, &message, seen)?;
+        send(&socket, &message.to_bytes(), |earlier| seen.note(earlier))?;
         let (sent, wait) = match token {
             None => (&mut knocks, &mut *wait),
             Some(_) => (&mut responses, &mut response_wait),
@@ -125,7 +125,8 @@ fn attempt(gate: &Gate, wait: &mut Duration, seen: &mut Seen) -> io::Result<Ende
     Ok(Ended::Silent)
 }
 
-fn connect(gate: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket of its own port for what is sent to the gate and comes from it.
+pub(super) fn connect(gate: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = match gate {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -136,11 +137,10 @@ fn connect(gate: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Sends a message. The first error may be about an earlier one, and then nothing was sent.
-fn send(socket: &UdpSocket, message: &Message, seen: &mut Seen) -> io::Result<()> {
-    let bytes = message.to_bytes();
-    if let Err(earlier) = socket.send(&bytes) {
-        seen.note(earlier);
-        socket.send(&bytes)?;
+pub(super) fn send(socket: &UdpSocket, bytes: &[u8], note: impl FnOnce(io::Error)) -> io::Result<()> {
+    if let Err(earlier) = socket.send(bytes) {
+        note(earlier);
+        socket.send(bytes)?;
     }
     Ok(())
 }

@@ -4,9 +4,9 @@ mod choose;
 
 use crate::{
     cli::{Cli, Knock},
-    config::{self, Transport},
+    config::{self, Address, Mode, Server, Transport},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use letmein_common::{ResourceId, UserId, hmac::KeyedStates, wire::challenge::Operation};
 use std::{fmt::Display, time::Duration};
 
@@ -21,9 +21,30 @@ pub struct Plan {
     pub key: Box<KeyedStates>,
     pub resource: ResourceId,
     pub families: Families,
+    /// What a silent knock says besides; `None` for a challenge knock.
+    pub silent: Option<Silent>,
+    /// The port that has to open, and how long to wait for it.
+    pub wait: Option<Wait>,
     pub verbose: bool,
     /// What to open or close, as the user calls it.
     pub wanted: String,
+}
+
+/// What only a silent knock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silent {
+    pub gate_number: u32,
+    pub address: Address,
+    /// 0 for as long as the resource says.
+    pub lease_seconds: u32,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Over TCP.
+    pub port: u16,
+    pub duration: Duration,
 }
 
 /// Which addresses of the host are knocked on.
@@ -50,14 +71,14 @@ impl Plan {
         let (wanted, resource) = match (&knock.resource, &knock.wanted) {
             (Some(wanted), _) => (wanted, choose::by_id_or_name(server, wanted)),
             (None, Some(wanted)) => (wanted, choose::by_port_or_name(server, wanted)),
-            (None, None) => {
-                return Err(anyhow::anyhow!(
-                    "name what to open: a port, a name, or an id with -r"
-                ));
-            }
+            (None, None) => bail!("name what to open: a port, a name, or an id with -r"),
         };
-        let resource = resource.with_context(|| format!("{}: [servers.{name}]", in_file()))?;
+        let in_section = || format!("{}: [servers.{name}]", in_file());
+        let resource = resource.with_context(in_section)?;
+        let silent = silent(operation, knock, server).with_context(in_section)?;
+        let wait = wait(operation, knock, server, resource).with_context(in_section)?;
         let transport = match (knock.server_port_tcp, knock.server_port_udp) {
+            _ if silent.is_some() => Transport::Udp,
             (true, _) => Transport::Tcp,
             (_, true) => Transport::Udp,
             _ => server.transport,
@@ -77,6 +98,8 @@ impl Plan {
                 (false, true) => Families::V6,
                 (true, true) => Families::Both,
             },
+            silent,
+            wait,
             verbose: cli.verbose,
             wanted: wanted.clone(),
         };
@@ -88,14 +111,21 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The line that tells of success.
-    pub fn done(&self) -> String {
-        let what = if self.operation == Operation::Revoke {
-            "closed"
-        } else {
-            "open"
-        };
-        format!("{} on {} is {what}", self.wanted, self.host)
+    /// Whether all there is to do is to send something.
+    pub fn only_sends(&self) -> bool {
+        self.silent.is_some() && self.wait.is_none()
+    }
+
+    /// The line that tells of success, which took this long.
+    pub fn done(&self, took: Duration) -> String {
+        let (wanted, host) = (&self.wanted, &self.host);
+        match (self.operation, self.silent, self.wait) {
+            (Operation::Revoke, Some(_), _) => format!("{wanted} on {host}: silent revocation sent"),
+            (Operation::Revoke, None, _) => format!("{wanted} on {host} is closed"),
+            (_, _, Some(_)) => format!("{wanted} on {host} is open, after {} ms", took.as_millis().max(1)),
+            (_, Some(_), None) => format!("{wanted} on {host}: silent knock sent"),
+            (_, None, None) => format!("{wanted} on {host} is open"),
+        }
     }
 
     /// Says what happens, if that was asked for.
@@ -104,4 +134,55 @@ impl Plan {
             eprintln!("letmein: {text}");
         }
     }
+}
+
+/// Whether to knock silently, and with what.
+fn silent(operation: Operation, knock: &Knock, server: &Server) -> anyhow::Result<Option<Silent>> {
+    if operation == Operation::Revoke && knock.lease_seconds.is_some() {
+        bail!("--for is about opening; leave it out");
+    }
+    if !(knock.silent || server.mode == Mode::Silent && !knock.challenge) {
+        if knock.address.is_some() || knock.lease_seconds.is_some() {
+            bail!(
+                "--address and --for are for silent knocks, which this is not; add --silent, or mode = \"silent\" to \
+                 the section"
+            );
+        }
+        return Ok(None);
+    }
+    if knock.server_port_tcp {
+        bail!("-T knocks over TCP, which no silent knock does; add --challenge, or leave it out");
+    }
+    Ok(Some(Silent {
+        gate_number: server.gate_number,
+        address: knock.address.unwrap_or(server.address),
+        lease_seconds: knock.lease_seconds.unwrap_or(0),
+    }))
+}
+
+/// What to wait for, if that was asked for: a port that was named, or the one that the configuration has.
+fn wait(
+    operation: Operation,
+    knock: &Knock,
+    server: &Server,
+    resource: ResourceId,
+) -> anyhow::Result<Option<Wait>> {
+    let Some(duration) = knock.wait else {
+        return Ok(None);
+    };
+    if operation == Operation::Revoke {
+        bail!("--wait is about opening; leave it out");
+    }
+    let named = knock.wanted.as_ref().and_then(|wanted| wanted.parse().ok());
+    let configured = || {
+        server
+            .resources
+            .values()
+            .filter(|one| one.id == resource)
+            .find_map(|one| one.port)
+    };
+    let port = named.or_else(configured).ok_or_else(|| {
+        anyhow!("--wait tries a TCP port, and resource {resource} has none here; add port = NUMBER to it")
+    })?;
+    Ok(Some(Wait { port, duration }))
 }

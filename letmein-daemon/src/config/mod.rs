@@ -21,7 +21,7 @@ pub use error::{ConfigError, Position, Problem};
 pub use port::PortError;
 pub use raw::{ErrorPolicy, XdpMode};
 
-use crate::firewall::{Jump, Mode, PortRange};
+use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
 use std::{
     collections::HashMap,
@@ -130,6 +130,17 @@ pub struct Resource {
     pub jump: Option<Jump>,
     /// For how long.
     pub lease: Duration,
+    /// What of it the XDP program closes, too.
+    pub shield: Shield,
+}
+
+/// Which packets without a lease the XDP program drops, before the firewall sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shield {
+    /// SYNs to TCP ports.
+    pub tcp: bool,
+    /// All datagrams to UDP ports.
+    pub udp: bool,
 }
 
 impl Config {
@@ -200,5 +211,16 @@ impl Resource {
             .chain(jumps.map(|to| format!("jump to {}", to.chain)))
             .collect::<Vec<_>>()
             .join(", ")
+    }
+}
+
+impl Shield {
+    /// Whether it is about ports of this protocol.
+    #[must_use]
+    pub const fn covers(self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Tcp => self.tcp,
+            Protocol::Udp => self.udp,
+        }
     }
 }

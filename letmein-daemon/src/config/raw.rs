@@ -81,6 +81,7 @@ pub(super) struct Firewall {
     pub default_lease: Given<DurationText>,
     pub max_lease: Given<DurationText>,
     pub max_leases: Given<i64>,
+    pub shield: Given<Shield>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +102,8 @@ pub(super) struct Resource {
     pub jump_forward: Given<String>,
     pub jump_output: Given<String>,
     pub jump_for_all: Given<Vec<Spanned<JumpHook>>>,
+    pub shield: Given<Shield>,
+    pub shield_udp: Given<bool>,
 }
 
 #[derive(Deserialize)]
@@ -177,4 +180,14 @@ pub(super) enum Closed {
     Drop,
     /// A TCP reset or ICMP unreachable.
     Reject,
+}
+
+/// What the XDP program does with a packet that begins a conversation, and whose source holds no lease.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Shield {
+    /// Drop it.
+    Drop,
+    /// Leave it to the firewall.
+    Off,
 }

@@ -1,8 +1,12 @@
 //! What the firewall, the XDP program and the log need of a configuration.
 
 use super::{Config, ErrorPolicy, XdpMode};
-use crate::firewall::{self, FirewallPlan, Jump, Protected, Protocol};
-use letmein_common::maps::{PermitKey, Settings};
+use crate::firewall::{self, FirewallPlan, Jump, PortRange, Protected, Protocol};
+use letmein_common::{
+    maps::{PermitKey, Settings},
+    shield::PortRule,
+};
+use std::collections::BTreeSet;
 
 impl Config {
     /// Every permitted pair of user and resource.
@@ -45,6 +49,41 @@ impl Config {
         jumps
     }
 
+    /// The ports that the shield is about, with the prefix of IPv6 that they are leased to.
+    fn shielded(&self) -> impl Iterator<Item = (PortRange, u8)> {
+        self.resources.values().flat_map(|resource| {
+            let ports = resource.ports.iter();
+            let covered = ports.filter(|ports| resource.shield.covers(ports.protocol));
+            covered.map(|ports| (*ports, resource.ipv6_prefix))
+        })
+    }
+
+    /// What the XDP program does about protected ports: each port of a range has a rule, and they share the leases of the
+    /// first.
+    #[must_use]
+    pub fn port_rules(&self) -> Vec<(Protocol, u16, PortRule)> {
+        self.shielded()
+            .flat_map(|(ports, ipv6_prefix)| {
+                let rule = PortRule::shielded(ports.first, ipv6_prefix);
+                (ports.first..=ports.last).map(move |port| (ports.protocol, port, rule))
+            })
+            .collect()
+    }
+
+    /// The ports that the shield is about, as `tcp/22, udp/60000-61000`.
+    #[must_use]
+    pub fn shielded_ports(&self) -> String {
+        let ports: BTreeSet<_> = self.shielded().map(|(ports, _)| ports).collect();
+        let names: Vec<_> = ports.iter().map(PortRange::to_string).collect();
+        names.join(", ")
+    }
+
+    fn shields(&self, protocol: Protocol) -> bool {
+        self.resources
+            .values()
+            .any(|resource| resource.shield.covers(protocol))
+    }
+
     /// What the firewall has to look like.
     #[must_use]
     pub fn firewall_plan(&self) -> FirewallPlan {
@@ -83,6 +122,8 @@ impl Config {
             answer_strangers: u32::from(self.gate.error_policy == ErrorPolicy::Always),
             challenge: u32::from(self.gate.udp),
             silent: u32::from(self.gate.silent),
+            shield_tcp: u32::from(self.shields(Protocol::Tcp)),
+            shield_udp: u32::from(self.shields(Protocol::Udp)),
         }
     }
 

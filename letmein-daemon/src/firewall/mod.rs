@@ -20,6 +20,8 @@ mod plan;
 mod ports;
 mod ruleset;
 
+use std::collections::HashSet;
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -44,6 +46,8 @@ use self::netlink::{Refusal, Transport};
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest lease: ten years.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
+/// The kernel's hash table has grown by then.
+const GROWTH: Duration = Duration::from_millis(20);
 /// How often to start over when the kernel's state moved while it was being changed or read.
 const ATTEMPTS: usize = 5;
 
@@ -272,6 +276,9 @@ impl Firewall {
                 },
             );
             match outcome {
+                // The kernel lists a set in parts, and counts from its beginning for each. When its hash table grows
+                // meanwhile, some elements come twice, and as many are left out.
+                Ok(()) if any_twice(&leases) => thread::sleep(GROWTH),
                 Ok(()) => {
                     if others > 0 {
                         warn!("{others} elements of set `{name}` in table `inet {table}` are no leases");
@@ -315,6 +322,11 @@ impl Firewall {
         }
         Ok(found)
     }
+}
+
+fn any_twice(leases: &[Lease]) -> bool {
+    let distinct: HashSet<_> = leases.iter().map(|lease| &lease.key).collect();
+    distinct.len() < leases.len()
 }
 
 fn netlink_error(errno: Errno, doing: &'static str) -> FirewallError {

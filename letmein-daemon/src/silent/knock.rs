@@ -20,15 +20,22 @@ pub fn act(state: &State, knock: &SilentKnock) {
     let Some(user) = state.config.user(knock.user) else {
         return;
     };
-    let verified = user.silent.as_ref().and_then(|keys| verify(state, keys, knock));
+    let keys = user.silent.as_ref().filter(|keys| verify(state, keys, knock));
     let resource = state
         .config
         .resource(knock.resource)
         .filter(|_| user.permits(knock.resource));
-    let (Some(request), Some(resource)) = (verified, resource) else {
+    let (Some(keys), Some(resource)) = (keys, resource) else {
         // The XDP program has verified all of it, so this is no attack but something gone wrong.
         error!(
             "a silent knock of {} from {source} does not verify; was the clock just set?",
+            user.name
+        );
+        return;
+    };
+    let Ok(request) = keys.open(&View::of(&knock.message)) else {
+        warn!(
+            "a silent knock of {} from {source} proves the key, but asks for nothing that a knock can ask for",
             user.name
         );
         return;
@@ -66,19 +73,15 @@ pub fn act(state: &State, knock: &SilentKnock) {
     }
 }
 
-/// As the XDP program did, from the tag on: what it asks for, if all of it is right.
-fn verify(state: &State, keys: &Keys, knock: &SilentKnock) -> Option<Request> {
+/// As the XDP program did, from the tag on.
+fn verify(state: &State, keys: &Keys, knock: &SilentKnock) -> bool {
     let view = View::of(&knock.message);
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let current = epoch(wall.as_secs());
     // One more on either side: an epoch may have ended since.
     let of_this_time = (current.saturating_sub(2)..=current + 2)
         .any(|epoch| keys.tag(epoch, state.config.gate.number, knock.user, knock.resource) == view.tag());
-    if of_this_time && view.checks(&keys.check) && view.proves(&keys.mac) {
-        keys.open(&view).ok()
-    } else {
-        None
-    }
+    of_this_time && view.checks(&keys.check) && view.proves(&keys.mac)
 }
 
 /// The address to open for; `Err` is one that this user may not open for.

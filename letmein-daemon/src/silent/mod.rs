@@ -3,10 +3,10 @@
 pub mod knock;
 pub mod tags;
 
-use crate::{clock, control::udp::Gate, server::State};
-use std::{io, rc::Rc, time::Duration};
-use tags::{Clock, TagTable};
-use tokio::time::{MissedTickBehavior, interval};
+use crate::{clock, control::udp::Gate, server::State, xdp::Knocks};
+use std::{rc::Rc, time::Duration};
+use tags::{Change, Clock, TagTable};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::error;
 
 /// How often the clocks are looked at: a step is noticed this late, a new epoch begins without waiting for it.
@@ -14,14 +14,12 @@ const GLANCE: Duration = Duration::from_secs(1);
 
 /// Fills the gate's table of tags for the first time.
 ///
-/// `remembers` says that the nonces which an earlier run accepted are still known. Otherwise no knock of an epoch
-/// that began before now is taken: it could be a replay.
+/// `remembers` says that the nonces which an earlier run accepted are still known. Otherwise silent knocks are taken
+/// later: see [`TagTable::new`].
 pub fn begin(state: &State, gate: &Gate, remembers: bool) -> TagTable {
-    let not_before = if remembers { 0 } else { clock::monotonic() };
-    let mut table = TagTable::new(&state.config, not_before);
-    for change in table.changes(&state.config, Clock::now()) {
-        apply(gate, change);
-    }
+    let unknown_before = (!remembers).then(clock::monotonic);
+    let mut table = TagTable::new(&state.config, unknown_before);
+    apply(gate, table.changes(&state.config, Clock::now()));
     table
 }
 
@@ -35,32 +33,42 @@ pub async fn renew(state: Rc<State>, gate: Rc<Gate>, mut table: TagTable) {
         clock.tick().await;
         let mut changes = table.changes(&state.config, Clock::now()).peekable();
         while changes.peek().is_some() {
-            for change in changes.by_ref().take(AT_ONCE) {
-                apply(&gate, change);
-            }
+            apply(&gate, changes.by_ref().take(AT_ONCE));
             tokio::task::yield_now().await;
         }
     }
 }
 
 /// Serves what comes through the ring buffer, for good.
-pub async fn serve(state: Rc<State>, mut knocks: crate::xdp::Knocks) -> io::Result<()> {
+pub async fn serve(state: Rc<State>, mut knocks: Knocks) {
     loop {
-        knocks.ready(|knock| knock::act(&state, knock)).await?;
+        if let Err(error) = knocks.ready(|knock| knock::act(&state, knock)).await {
+            error!("cannot wait for silent knocks: {error}");
+            sleep(GLANCE).await;
+        }
     }
 }
 
-fn apply(gate: &Gate, change: tags::Change) {
-    let done = match gate {
-        Gate::Kernel(kernel) => kernel.borrow_mut().change_tag(&change),
-        Gate::Userspace(gate) => {
-            gate.change_tag(change);
-            Ok(())
+/// Changes the gate's table. What fails is told at once, not once for each of perhaps thousands.
+fn apply(gate: &Gate, changes: impl Iterator<Item = Change>) {
+    let mut missing = 0_usize;
+    let mut cause = None;
+    for change in changes {
+        let done = match gate {
+            Gate::Kernel(kernel) => kernel.borrow_mut().change_tag(&change),
+            Gate::Userspace(gate) => {
+                gate.change_tag(change);
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            missing += 1;
+            cause = Some(error);
         }
-    };
-    if let Err(error) = done {
+    }
+    if let Some(error) = cause {
         error!(
-            "a tag is missing, and who knocks silently with it is not heard: {:#}",
+            "{missing} tags are missing, and who knocks silently with them is not heard: {:#}",
             anyhow::Error::from(error)
         );
     }

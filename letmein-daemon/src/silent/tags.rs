@@ -17,6 +17,10 @@ use std::{
 use tracing::{info, warn};
 
 const NANOS: i128 = 1_000_000_000;
+/// How long an epoch lasts, in nanoseconds.
+const EPOCH: i128 = EPOCH_SECONDS as i128 * NANOS;
+/// Epochs in the table: the one before, this one, the next, and the one that becomes valid with that.
+pub const EPOCHS: usize = 4;
 /// How far the clocks may drift apart before it is called a step.
 const STEP: i128 = NANOS / 2;
 
@@ -58,8 +62,8 @@ pub enum Change {
 pub struct TagTable {
     gate: u32,
     pairs: Vec<(UserId, ResourceId)>,
-    /// No epoch is taken that began earlier than this, in nanoseconds of the monotonic clock.
-    not_before: i128,
+    /// No epoch is taken that begins earlier than this, in nanoseconds of the monotonic clock.
+    not_before: Option<i128>,
     /// By their epochs.
     tags: BTreeMap<u64, Vec<u64>>,
     /// The clocks' offset that the entries' times were computed with.
@@ -68,8 +72,11 @@ pub struct TagTable {
 
 impl TagTable {
     /// An empty table for everything that `config` permits.
+    ///
+    /// Which knocks were accepted before `unknown_before` is not known, and none of them may be accepted again. Until
+    /// then those of the running epoch and the next could be, so it has to be one that begins later.
     #[must_use]
-    pub fn new(config: &Config, not_before: u64) -> Self {
+    pub fn new(config: &Config, unknown_before: Option<u64>) -> Self {
         Self {
             gate: config.gate.number,
             pairs: config
@@ -77,20 +84,23 @@ impl TagTable {
                 .iter()
                 .map(|permit| (permit.user, permit.resource))
                 .collect(),
-            not_before: not_before.into(),
+            not_before: unknown_before.map(|then| i128::from(then) + EPOCH),
             tags: BTreeMap::new(),
             offset: None,
         }
     }
 
-    /// What has to change now, in this order: new tags come before old ones go.
+    /// What has to change now, in this order: what is over goes first, so there is room for what is new. Nobody misses
+    /// it, as its time is over by its own entry, too.
     pub fn changes<'a>(&'a mut self, config: &'a Config, now: Clock) -> impl Iterator<Item = Change> + 'a {
-        let offset = self.notice(now);
+        let stepped = self.notice(now);
+        let offset = self.offset.unwrap_or_default();
         let current = epoch(now.wall.as_secs());
-        let wanted = current.saturating_sub(1)..=current + 2;
-        let missing: Vec<_> = wanted
-            .clone()
-            .filter(|epoch| !self.tags.contains_key(epoch) && self.is_allowed(*epoch, offset))
+        let wanted: Vec<_> = (current.saturating_sub(1)..=current + 2)
+            .filter(|epoch| {
+                self.not_before
+                    .is_none_or(|earliest| begin(*epoch) - offset >= earliest)
+            })
             .collect();
         let over: Vec<_> = self
             .tags
@@ -103,11 +113,15 @@ impl TagTable {
             .filter_map(|epoch| self.tags.remove(epoch))
             .flatten()
             .collect();
-        for epoch in &missing {
+        let new: Vec<_> = wanted
+            .into_iter()
+            .filter(|epoch| stepped || !self.tags.contains_key(epoch))
+            .collect();
+        for epoch in &new {
             self.tags.insert(*epoch, Vec::with_capacity(self.pairs.len()));
         }
         let (gate, pairs, tags) = (self.gate, &self.pairs, &mut self.tags);
-        missing
+        let set = new
             .into_iter()
             .flat_map(move |epoch| pairs.iter().map(move |pair| (epoch, *pair)))
             .filter_map(move |(epoch, (user, resource))| {
@@ -122,44 +136,37 @@ impl TagTable {
                     resource,
                 };
                 Some(Change::Set(tag, entry))
-            })
-            .chain(removed.into_iter().map(Change::Remove))
+            });
+        removed.into_iter().map(Change::Remove).chain(set)
     }
 
     /// Sees whether the system clock was set. Then every entry's times are wrong, and all are made anew.
-    fn notice(&mut self, now: Clock) -> i128 {
+    fn notice(&mut self, now: Clock) -> bool {
         let offset = now.offset();
         match self.offset {
-            Some(old) if (offset - old).abs() < STEP => return old,
+            Some(old) if (offset - old).abs() < STEP => return false,
             Some(old) => {
                 let step = Duration::from_nanos(u64::try_from((offset - old).abs()).unwrap_or(u64::MAX));
                 let direction = if offset > old { "forward" } else { "back" };
                 warn!(
                     "the system clock was set {direction} by {step:.1?}; the tags of silent knocks follow it"
                 );
-                // Those of epochs that are wanted no more are removed below, the others are overwritten.
-                let wanted = epoch(now.wall.as_secs()).saturating_sub(1);
-                self.tags
-                    .retain(|epoch, _| *epoch < wanted || *epoch > wanted + 3);
             }
-            None if self.not_before > 0 => info!(
-                "silent knocks are taken from the next epoch on, in at most {EPOCH_SECONDS} s: there is no record of \
-                 those that were accepted before"
+            None if self.not_before.is_some() => info!(
+                "silent knocks are taken in {EPOCH_SECONDS} to {} s: there is no record of those that were accepted \
+                 before, and an old one must not be taken again",
+                2 * EPOCH_SECONDS
             ),
             None => {}
         }
         self.offset = Some(offset);
-        offset
-    }
-
-    fn is_allowed(&self, epoch: u64, offset: i128) -> bool {
-        begin(epoch) - offset >= self.not_before
+        true
     }
 }
 
 /// When an epoch begins, in nanoseconds since 1970.
 fn begin(epoch: u64) -> i128 {
-    i128::from(epoch) * i128::from(EPOCH_SECONDS) * NANOS
+    i128::from(epoch) * EPOCH
 }
 
 /// The same on the monotonic clock; what was before it started is its beginning.
@@ -169,4 +176,149 @@ fn monotonic(epoch: u64, offset: i128) -> u64 {
 
 fn nanos(duration: Duration) -> i128 {
     i128::from(duration.as_secs()) * NANOS + i128::from(duration.subsec_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::HashMap, path::Path};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A table as the gate holds it, and a clock to turn.
+    struct Scene {
+        config: Config,
+        table: TagTable,
+        taken: HashMap<u64, Tag>,
+        clock: Clock,
+    }
+
+    impl Scene {
+        fn new(unknown_before: Option<u64>) -> Self {
+            let key = "5a".repeat(32);
+            let text = format!(
+                "[gate]\nxdp = \"off\"\nsilent = true\nnumber = 7\n[resources.ssh]\nid = \"1\"\nports = [\"tcp/22\"]\n\
+                 [resources.web]\nid = \"2\"\nports = [\"tcp/443\"]\n\
+                 [users.alice]\nid = \"1\"\nkey = \"{key}\"\nresources = [\"*\"]\n\
+                 [users.bob]\nid = \"2\"\nkey = \"{key}\"\nresources = [\"web\"]\n"
+            );
+            let config = Config::parse(&text, Path::new("f"), Path::new("/")).unwrap();
+            let mut scene = Self {
+                table: TagTable::new(&config, unknown_before),
+                config,
+                taken: HashMap::new(),
+                clock: Clock {
+                    monotonic: 500 * SECOND,
+                    wall: Duration::from_secs(3_000_003),
+                },
+            };
+            scene.renew();
+            scene
+        }
+
+        fn renew(&mut self) {
+            for change in self.table.changes(&self.config, self.clock) {
+                match change {
+                    Change::Set(tag, entry) => drop(self.taken.insert(tag, entry)),
+                    Change::Remove(tag) => drop(self.taken.remove(&tag)),
+                }
+                assert!(self.taken.len() <= EPOCHS * 3, "more than the map has room for");
+            }
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            self.clock.monotonic += seconds * SECOND;
+            self.clock.wall += Duration::from_secs(seconds);
+        }
+
+        /// The knocks that are taken now, by how many epochs the client's clock is off.
+        fn accepted(&self) -> Vec<i64> {
+            let now = epoch(self.clock.wall.as_secs());
+            let is_taken = |off: &i64| {
+                let epoch = now.saturating_add_signed(*off);
+                let of = |user: u32, resource| {
+                    let user = UserId(user);
+                    let keys = self.config.user(user).unwrap().silent.as_ref().unwrap();
+                    let tag = keys.tag(epoch, 7, user, ResourceId(resource));
+                    self.taken
+                        .get(&tag)
+                        .is_some_and(|entry| entry.is_taken(self.clock.monotonic) && entry.user == user)
+                };
+                let permitted = [of(1, 1), of(1, 2), of(2, 2)];
+                assert!(!of(2, 1), "bob may not open ssh");
+                assert!(
+                    permitted.iter().all(|one| *one == permitted[0]),
+                    "{off}: {permitted:?}"
+                );
+                permitted[0]
+            };
+            (-4..=4).filter(is_taken).collect()
+        }
+    }
+
+    #[test]
+    fn no_valid_tag_is_ever_missing_and_no_other_is_taken() {
+        let mut scene = Scene::new(None);
+        for second in 0..200 {
+            // As late as the daemon could be, and a moment later.
+            assert_eq!(scene.accepted(), [-1, 0, 1], "after {second} s");
+            if second % 20 == 0 {
+                scene.renew();
+                assert_eq!(scene.accepted(), [-1, 0, 1], "after {second} s, renewed");
+            }
+            scene.pass(1);
+        }
+    }
+
+    #[test]
+    fn entries_lapse_by_themselves() {
+        let mut scene = Scene::new(None);
+        scene.pass(30 * 4);
+        assert!(scene.accepted().is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_followed() {
+        let mut scene = Scene::new(None);
+        for step in [1, 29, 31, 65, 86_400, -1, -45, -3600, -86_400] {
+            let wall = scene.clock.wall.as_secs().saturating_add_signed(step);
+            scene.clock.wall = Duration::from_secs(wall);
+            scene.renew();
+            assert_eq!(scene.accepted(), [-1, 0, 1], "{step} s");
+            scene.pass(7);
+            scene.renew();
+            assert_eq!(scene.accepted(), [-1, 0, 1], "{step} s, and some more");
+        }
+    }
+
+    #[test]
+    fn without_a_record_no_epoch_is_taken_that_could_have_been_taken_before() {
+        let mut scene = Scene::new(Some(500 * SECOND));
+        // An earlier run could have taken the running epoch and the next.
+        assert!(scene.accepted().is_empty());
+        scene.pass(27);
+        scene.renew();
+        assert_eq!(scene.accepted(), [1]);
+        scene.pass(30);
+        scene.renew();
+        assert_eq!(scene.accepted(), [0, 1]);
+        scene.pass(30);
+        scene.renew();
+        assert_eq!(scene.accepted(), [-1, 0, 1]);
+    }
+
+    /// Then an epoch that is in the table already begins earlier than it seemed.
+    #[test]
+    fn nor_after_the_clock_was_set_forward() {
+        let mut scene = Scene::new(Some(500 * SECOND));
+        scene.pass(27);
+        scene.renew();
+        assert_eq!(scene.accepted(), [1]);
+        scene.clock.wall += Duration::from_secs(30);
+        scene.renew();
+        assert_eq!(scene.accepted(), [1]);
+        scene.pass(30);
+        scene.renew();
+        assert_eq!(scene.accepted(), [0, 1]);
+    }
 }

@@ -6,8 +6,10 @@ use super::{
     knocks::Knocks,
     object::Object,
     packet_log::PacketLog,
+    pin,
+    shield::{Shield, ShieldPlan},
 };
-use crate::silent::tags::Change;
+use crate::silent::tags::{Change, EPOCHS};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
@@ -20,23 +22,14 @@ use letmein_common::{
     keccak::LANES,
     maps::{Pending, PendingKey, PermitKey, Settings},
     reason::Counters,
+    shield::RULES,
 };
 use log::Log;
-use nix::{
-    errno::Errno,
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
-use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-};
+use nix::errno::Errno;
+use std::{io, path::PathBuf};
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
-/// The name of the pinned map. The number changes with the type of its elements.
-const NONCES_PIN: &str = "nonces-1";
 
 /// What the program is loaded with.
 pub struct Plan<'a> {
@@ -52,6 +45,8 @@ pub struct Plan<'a> {
     pub pending_challenges: u32,
     /// What silent knocks take, if they are taken.
     pub silent: Option<SilentPlan<'a>>,
+    /// What the shield takes, if there are ports that it is about.
+    pub shield: Option<ShieldPlan>,
 }
 
 /// What silent knocks take besides.
@@ -69,6 +64,7 @@ pub struct KernelGate {
     ebpf: Ebpf,
     tags: HashMap<MapData, u64, [u64; 5]>,
     remembers: bool,
+    shield: Option<Shield>,
     pending: HashMap<MapData, PendingKey, Pending>,
     counters: PerCpuArray<MapData, Counters>,
 }
@@ -77,11 +73,17 @@ impl KernelGate {
     /// Loads `object` and fills its maps. No packet passes through it before [`KernelGate::attach`].
     pub fn load(object: Object<'_>, plan: &Plan<'_>) -> Result<Self, XdpError> {
         let silent = plan.silent.as_ref();
-        let pin = silent.and_then(|silent| silent.pin_directory.as_deref());
-        let remembers = pin.map(prepare_pin).transpose()?.unwrap_or(false);
+        let nonces = if silent.is_some() {
+            plan.seen_salts.max(1)
+        } else {
+            1
+        };
         let mut loader = EbpfLoader::new();
-        if let Some(folder) = pin {
-            loader.map_pin_path("NONCES", folder.join(NONCES_PIN));
+        let mut remembers = false;
+        if let Some(folder) = silent.and_then(|silent| silent.pin_directory.as_deref()) {
+            let pinned = pin::prepare(folder, nonces)?;
+            loader.map_pin_path("NONCES", pinned.path);
+            remembers = pinned.exists;
         }
         let mut ebpf = loader
             .override_global("SETTINGS", &plan.settings, true)
@@ -89,20 +91,17 @@ impl KernelGate {
             .map_max_entries("PERMITS", size(plan.permits.len()))
             .map_max_entries("SALTS", plan.seen_salts.max(1))
             .map_max_entries("SILENT_KEYS", size(silent.map_or(0, |silent| silent.keys.len())))
-            // The epochs that the table holds, and one whose tags are being replaced.
             .map_max_entries(
                 "TAGS",
-                size(silent.map_or(0, |silent| silent.pairs.saturating_mul(5))),
+                size(silent.map_or(0, |silent| silent.pairs.saturating_mul(EPOCHS))),
             )
-            .map_max_entries(
-                "NONCES",
-                if silent.is_some() {
-                    plan.seen_salts.max(1)
-                } else {
-                    1
-                },
-            )
+            .map_max_entries("NONCES", nonces)
             .map_max_entries("PENDING", plan.pending_challenges.max(1))
+            .map_max_entries("RULES", plan.shield.as_ref().map_or(1, |_| RULES))
+            .map_max_entries(
+                "LEASES",
+                plan.shield.as_ref().map_or(1, |shield| shield.leases.max(1)),
+            )
             .load(object.bytes())
             .map_err(load_error)?;
         // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
@@ -112,6 +111,8 @@ impl KernelGate {
             fill_keys(take(&mut ebpf, "SILENT_KEYS")?, "SILENT_KEYS", &silent.keys)?;
         }
         fill_permits(&mut ebpf, plan)?;
+        let shield = plan.shield.as_ref();
+        let shield = shield.map(|plan| Shield::new(&mut ebpf, plan)).transpose()?;
         let pending = take(&mut ebpf, "PENDING")?;
         let counters = take(&mut ebpf, "COUNTERS")?;
         let tags = take(&mut ebpf, "TAGS")?;
@@ -119,6 +120,7 @@ impl KernelGate {
             ebpf,
             tags,
             remembers,
+            shield,
             pending,
             counters,
         })
@@ -156,6 +158,11 @@ impl KernelGate {
             },
         };
         changed.map_err(|source| XdpError::Map { map: "TAGS", source })
+    }
+
+    /// The shield, once; `None` also if there is no port that it is about. It knows no leases yet.
+    pub const fn shield(&mut self) -> Option<Shield> {
+        self.shield.take()
     }
 
     /// The silent knocks, once. Needs a runtime.
@@ -223,31 +230,6 @@ fn fill_keys(
     Ok(())
 }
 
-/// Makes the folder of the pinned map. Returns whether the map of an earlier run is there.
-fn prepare_pin(folder: &Path) -> Result<bool, XdpError> {
-    let failed = |source: io::Error| XdpError::Pin {
-        folder: folder.to_owned(),
-        source,
-    };
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
-    }
-    let file_system = statfs(folder).map_err(|errno| failed(errno.into()))?;
-    if file_system.filesystem_type() != BPF_FS_MAGIC {
-        return Err(failed(io::Error::other("it is in no BPF file system")));
-    }
-    Ok(folder.join(NONCES_PIN).exists())
-}
-
-/// Removes what an earlier run has pinned: what is accepted from now on will not be recorded there.
-pub fn forget(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(NONCES_PIN)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
     let mut permits: HashMap<_, PermitKey, u8> = take(ebpf, "PERMITS")?;
     for permit in &plan.permits {
@@ -260,7 +242,10 @@ fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
 }
 
 /// Takes a map out of the object.
-fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, map: &'static str) -> Result<M, XdpError> {
+pub(super) fn take<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    map: &'static str,
+) -> Result<M, XdpError> {
     let found = ebpf.take_map(map).ok_or(XdpError::Missing(map))?;
     M::try_from(found).map_err(|source| XdpError::Map { map, source })
 }

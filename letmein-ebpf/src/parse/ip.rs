@@ -1,17 +1,18 @@
-//! What IPv4 and IPv6 have in common for us: who sent the UDP datagram, and where it begins.
+//! What IPv4 and IPv6 have in common for us: who sent the UDP datagram or TCP segment, and where it begins.
 
 use super::{ethernet::Frame, ipv4, ipv6};
 use crate::packet::Packet;
-use letmein_common::source::Address;
+use letmein_common::{shield::Transport, source::Address};
 
-/// IANA protocol number of UDP.
-pub const UDP: u8 = 17;
+/// IANA protocol numbers.
+pub const UDP: u8 = Transport::Udp as u8;
+pub const TCP: u8 = Transport::Tcp as u8;
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86DD;
 
-/// A packet that carries UDP.
+/// A packet that carries UDP or TCP.
 pub struct Network {
-    /// Where the UDP header begins.
+    /// Where that header begins.
     pub transport: usize,
     /// Bytes from there to the end that the IP header names.
     pub length: usize,
@@ -29,6 +30,7 @@ enum Header {
 /// What the IP header leads to.
 pub enum Found {
     Udp(Network),
+    Tcp(Network),
     /// A chain of IPv6 extension headers that cannot be followed.
     HeaderChain,
 }
@@ -67,7 +69,7 @@ impl Network {
 #[inline(always)]
 pub fn parse(packet: &Packet, frame: &Frame) -> Option<Found> {
     match frame.ethertype {
-        ETHERTYPE_IPV4 => ipv4::parse(packet, frame.network).map(Found::Udp),
+        ETHERTYPE_IPV4 => ipv4::parse(packet, frame.network),
         ETHERTYPE_IPV6 => ipv6::parse(packet, frame.network),
         _ => None,
     }

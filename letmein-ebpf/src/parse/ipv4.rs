@@ -1,6 +1,6 @@
 //! IPv4 with options (RFC 791).
 
-use super::ip::{Network, UDP};
+use super::ip::{Found, Network, TCP, UDP};
 use crate::packet::Packet;
 
 /// Offset of the source address.
@@ -12,10 +12,10 @@ pub const MORE_FRAGMENTS: u16 = 0x2000;
 pub const FRAGMENT_OFFSET: u16 = 0x1FFF;
 
 #[inline(always)]
-pub fn parse(packet: &Packet, at: usize) -> Option<Network> {
+pub fn parse(packet: &Packet, at: usize) -> Option<Found> {
     let header: &[u8; MIN_LEN] = packet.bytes(at)?;
     let length = usize::from(header[0] & 0x0F) * 4;
-    if header[0] >> 4 != 4 || length < MIN_LEN || header[9] != UDP {
+    if header[0] >> 4 != 4 || length < MIN_LEN {
         return None;
     }
     let fragmentation = u16::from_be_bytes([header[6], header[7]]);
@@ -26,10 +26,10 @@ pub fn parse(packet: &Packet, at: usize) -> Option<Network> {
     }
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let fragment = fragmentation & MORE_FRAGMENTS != 0;
-    Some(Network::v4(
-        at,
-        at + length,
-        total.saturating_sub(length),
-        fragment,
-    ))
+    let network = Network::v4(at, at + length, total.saturating_sub(length), fragment);
+    match header[9] {
+        UDP => Some(Found::Udp(network)),
+        TCP => Some(Found::Tcp(network)),
+        _ => None,
+    }
 }

@@ -1,10 +1,10 @@
 //! IPv6 with extension headers (RFC 8200).
 
 use super::{
-    ip::{Found, Network, UDP},
-    udp,
+    ip::{Found, Network, TCP, UDP},
+    tcp, udp,
 };
-use crate::packet::Packet;
+use crate::{packet::Packet, tables::setting};
 
 /// Offset of the source address.
 pub const SOURCE: usize = 8;
@@ -38,6 +38,20 @@ pub fn parse(packet: &Packet, at: usize) -> Option<Found> {
                     break;
                 }
                 return Some(Found::Udp(Network::v6(
+                    at,
+                    offset,
+                    end.saturating_sub(offset),
+                    fragment,
+                )));
+            }
+            TCP => {
+                if setting!(shield_tcp) == 0 {
+                    return None;
+                }
+                if offset > at + LEN && packet.bytes::<{ tcp::PORTS_LEN }>(offset).is_none() {
+                    break;
+                }
+                return Some(Found::Tcp(Network::v6(
                     at,
                     offset,
                     end.saturating_sub(offset),

@@ -5,12 +5,21 @@ use letmein_common::{
     DEFAULT_CONTROL_PORT, ResourceId, UserId,
     bucket::Limit,
     hmac::{Auth, KeyedStates},
-    maps::{Pending, PendingKey, PermitKey, Settings},
+    maps::{Pending, PendingKey, PermitKey, Settings, Tag},
     reason::Reason,
+    shield::PortRule,
     source::{Address, Prefixes},
-    wire::challenge::{Message, NO_TOKEN, Operation},
+    wire::{
+        challenge::{Message, NO_TOKEN, Operation},
+        silent::{self, Keys, Request},
+    },
 };
-use letmein_daemon::xdp::Plan;
+use letmein_daemon::{
+    firewall::{LeaseKey, Protocol},
+    silent::tags::Change,
+    xdp::{Plan, Shield, ShieldPlan, SilentPlan, XdpError},
+};
+use std::net::Ipv4Addr;
 
 /// Verdicts of `linux/bpf.h`.
 const XDP_DROP: u32 = 1;
@@ -24,6 +33,14 @@ const SOURCE: [u8; 4] = [192, 0, 2, 7];
 const GATE: [u8; 4] = [192, 0, 2, 1];
 const SOURCE_PORT: u16 = 40_000;
 const TOKEN: Auth = [0x77; 32];
+const TAG: u64 = 0x0123_4567_89AB_CDEF;
+/// A protected port, and how many others hold leases for it.
+const PROTECTED: u16 = 22;
+const OTHERS: u32 = 1_000_000;
+/// Where those are: 10.0.0.0/8.
+const NEIGHBOURS: u32 = 0x0A00_0000;
+/// Holds none.
+const STRANGER: [u8; 4] = [198, 51, 100, 7];
 
 /// A frame, and what has to become of it.
 pub struct Case {
@@ -69,14 +86,19 @@ impl Case {
 /// The user and all packets.
 pub struct Cases {
     key: KeyedStates,
+    silent: Keys,
     salt: u64,
+    nonce: u64,
 }
 
 impl Cases {
     pub fn new() -> Self {
+        let key = KeyedStates::new(&KEY);
         Self {
-            key: KeyedStates::new(&KEY),
+            silent: Keys::derive(&key),
+            key,
             salt: 0,
+            nonce: 0,
         }
     }
 
@@ -90,6 +112,8 @@ impl Cases {
                 answer_strangers: 0,
                 challenge: 1,
                 silent: 1,
+                shield_tcp: 1,
+                shield_udp: 0,
             },
             users: vec![(USER, &self.key)],
             permits: vec![PermitKey {
@@ -98,8 +122,26 @@ impl Cases {
             }],
             seen_salts: 65_536,
             pending_challenges: 4096,
-            silent: None,
+            silent: Some(SilentPlan {
+                keys: vec![(USER, &self.silent.mac)],
+                pairs: 1,
+                pin_directory: None,
+            }),
+            shield: Some(ShieldPlan {
+                rules: vec![(Protocol::Tcp, PROTECTED, PortRule::shielded(PROTECTED, 128))],
+                leases: OTHERS + 1,
+            }),
         }
+    }
+
+    /// The lease of [`SOURCE`], and very many others.
+    pub fn lease(shield: &mut Shield) -> Result<(), XdpError> {
+        let others = (NEIGHBOURS..NEIGHBOURS + OTHERS).map(Ipv4Addr::from);
+        for address in others.chain([SOURCE.into()]) {
+            let key = LeaseKey::new(address.into(), Protocol::Tcp, PROTECTED);
+            shield.admit(&key, u64::MAX)?;
+        }
+        Ok(())
     }
 
     /// The challenge that the genuine RESPONSE answers.
@@ -113,15 +155,39 @@ impl Cases {
         )
     }
 
+    /// The tag of the genuine silent knocks, taken at any time.
+    pub fn tag(&self) -> Change {
+        Change::Set(
+            TAG,
+            Tag {
+                check: self.silent.check.clone(),
+                from: 0,
+                until: u64::MAX,
+                user: USER,
+                resource: RESOURCE,
+            },
+        )
+    }
+
     /// Packets that can be sent again and again.
     pub fn hot(&self) -> Vec<Case> {
         let stranger = self.message(Operation::Knock, UserId(0x1234_5678), &NO_TOKEN);
         let mut forged = self.message(Operation::Knock, USER, &NO_TOKEN);
         forged[55] ^= 1;
         let genuine = self.message(Operation::Response, USER, &TOKEN);
+        let mut sniffed = [0x5A; silent::LEN];
+        sniffed[..8].copy_from_slice(&TAG.to_le_bytes());
         vec![
             Case::other("other_traffic_ns", udp(443, &[0; 56])),
             Case::other("other_tcp_ns", tcp(443)),
+            Case::other("other_syn_ns", syn(SOURCE, 443)),
+            Case {
+                name: "shield_drop_ns",
+                frame: syn(STRANGER, PROTECTED),
+                verdict: XDP_DROP,
+                counted: Counted::Refused(Reason::Shield),
+            },
+            Case::other("shield_lease_ns", syn(SOURCE, PROTECTED)),
             Case::refused("junk_ns", &[0x5A; 100], Reason::Length),
             Case::refused("unknown_user_ns", &stranger, Reason::UnknownUser),
             Case::refused("forged_challenge_ns", &forged, Reason::Auth),
@@ -131,7 +197,35 @@ impl Cases {
                 verdict: XDP_PASS,
                 counted: Counted::Genuine,
             },
+            Case::refused("silent_unknown_tag_ns", &[0x5A; silent::LEN], Reason::UnknownTag),
+            Case::refused("silent_forged_ns", &sniffed, Reason::Check),
         ]
+    }
+
+    /// A silent knock, and the same once more.
+    pub fn replayed(&mut self) -> (Vec<u8>, Case) {
+        let knock = self.silent_knock();
+        let case = Case::refused("silent_replay_ns", &knock, Reason::Replay);
+        (case.frame.clone(), case)
+    }
+
+    /// Genuine silent knocks, none of them seen before.
+    pub fn silent_knocks(&mut self, count: usize) -> Vec<Vec<u8>> {
+        (0..count)
+            .map(|_| udp(DEFAULT_CONTROL_PORT, &self.silent_knock()))
+            .collect()
+    }
+
+    fn silent_knock(&mut self) -> [u8; silent::LEN] {
+        self.nonce += 1;
+        let mut nonce = [0; silent::NONCE_LEN];
+        nonce[..8].copy_from_slice(&self.nonce.to_le_bytes());
+        let request = Request {
+            operation: Operation::Knock,
+            lease_seconds: 0,
+            address: None,
+        };
+        self.silent.seal(TAG, nonce, &request)
     }
 
     /// Genuine KNOCKs, none of them seen before.
@@ -176,5 +270,15 @@ fn tcp(port: u16) -> Vec<u8> {
         .tcp(SOURCE_PORT, port, 1, 65_535);
     let mut frame = Vec::new();
     let _written = builder.write(&mut frame, &[0; 56]);
+    frame
+}
+
+fn syn(source: [u8; 4], port: u16) -> Vec<u8> {
+    let builder = ethernet()
+        .ipv4(source, GATE, 64)
+        .tcp(SOURCE_PORT, port, 1, 65_535)
+        .syn();
+    let mut frame = Vec::new();
+    let _written = builder.write(&mut frame, &[]);
     frame
 }

@@ -14,19 +14,14 @@ use aya::{
 };
 use cases::{Case, Cases, Counted};
 use letmein_daemon::xdp::{KernelGate, Object};
-use letmein_tests::figures::Figures;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
+use letmein_tests::figures::{self, Figures};
 const ROUNDS: u32 = 41;
 /// Runs in a row of a cheap packet, and of one that costs a MAC.
 const CHEAP: u32 = 100_000;
 const DEAR: u32 = 10_000;
 
 fn main() -> anyhow::Result<()> {
-    let bare = read("bare.bpf.o")?;
+    let bare = figures::object("bare.bpf.o")?;
     let mut bare = Ebpf::load(&bare)?;
     let bare: &mut Xdp = bare
         .program_mut("bare")
@@ -34,12 +29,22 @@ fn main() -> anyhow::Result<()> {
         .try_into()?;
     bare.load()?;
 
-    let ours = read("letmein.bpf.o")?;
+    let ours = figures::object("letmein.bpf.o")?;
     let mut cases = Cases::new();
     let mut gate = KernelGate::load(Object::new(&ours), &cases.plan())?;
     let (exchange, pending) = Cases::pending();
     gate.expect_response(&exchange, &pending)?;
-    let hot = cases.hot();
+    gate.change_tag(&cases.tag())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let mut knocks = runtime.block_on(async { gate.knocks() })?;
+    let (knock, replayed) = cases.replayed();
+    run(gate.program()?, &knock, 1)?;
+    let mut hot = cases.hot();
+    hot.push(replayed);
+    let mut shield = gate.shield().context("the gate has no shield")?;
+    Cases::lease(&mut shield)?;
     for case in &hot {
         verify(&gate, case)?;
     }
@@ -55,6 +60,11 @@ fn main() -> anyhow::Result<()> {
         for knock in cases.knocks(50) {
             figures.add("genuine_knock_ns", run(gate.program()?, &knock, 1)?.1);
         }
+        for knock in cases.silent_knocks(50) {
+            figures.add("silent_genuine_ns", run(gate.program()?, &knock, 1)?.1);
+        }
+        // Or the ring buffer would overflow.
+        runtime.block_on(knocks.ready(|_| ()))?;
         figures.add("native_hmac_ns", native::hmac(DEAR));
     }
 
@@ -63,8 +73,15 @@ fn main() -> anyhow::Result<()> {
     let ratio = figures.median("forged_challenge_ns") / figures.median("native_hmac_ns");
     figures.print(&[
         beyond("other_traffic_ns"),
+        beyond("other_tcp_ns"),
+        beyond("other_syn_ns"),
+        beyond("shield_drop_ns"),
+        beyond("shield_lease_ns"),
         beyond("junk_ns"),
         beyond("unknown_user_ns"),
+        beyond("silent_unknown_tag_ns"),
+        beyond("silent_forged_ns"),
+        beyond("silent_replay_ns"),
         format!("forged_challenge_ns: {ratio:.2} x native_hmac_ns"),
     ])
 }
@@ -96,13 +113,4 @@ fn verify(gate: &KernelGate, case: &Case) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-fn read(name: &str) -> anyhow::Result<Vec<u8>> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    );
-    let path = target.join("ebpf").join(name);
-    fs::read(&path).with_context(|| format!("{}: run this by `cargo xtask bench packet`", path.display()))
 }

@@ -173,7 +173,10 @@ fn a_response_counts_once(site: &mut Site) {
 
     come_in(&site.say(from, &response), from);
     assert_eq!(site.lab.client.connect(ssh).unwrap(), Outcome::Silent);
-    assert_eq!(site.counts(), counted(&[("genuine", 5)]));
+    let mut counts = site.counts();
+    // The attempts to connect, each perhaps more than once.
+    assert!(counts.remove("shield") >= Some(3), "{counts:?}");
+    assert_eq!(counts, counted(&[("genuine", 5)]));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn piece(
     }
 }
 
-fn fragment(units: u16, more: bool, identification: u16) -> Extension {
+pub fn fragment(units: u16, more: bool, identification: u16) -> Extension {
     let mut bytes = vec![0, 0];
     bytes.extend((units << 3 | u16::from(more)).to_be_bytes());
     bytes.extend([0xA5, 0xA5]);

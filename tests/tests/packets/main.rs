@@ -17,6 +17,7 @@ mod lengths;
 mod modes;
 mod network;
 mod options;
+mod shield;
 mod site;
 mod truncated;
 mod untouched;

@@ -18,6 +18,8 @@ native_and_generic!(
 const ARP: u16 = 0x0806;
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
+/// As TCP has it among its flags.
+const ACK: u8 = 0x10;
 const ICMPV6: u8 = 58;
 /// The longest payload of an ordinary frame.
 const MTU: usize = 1500;
@@ -75,7 +77,7 @@ fn traffic_of_all_kinds(site: &mut Site) {
                 (0x0064, numbers.bytes(0x64)),
                 (ARP, numbers.bytes(28)),
                 (ARP, who_has(site.link.source)),
-                // ICMP, TCP to a protected port and elsewhere, SCTP.
+                // ICMP, TCP of a connection to a protected port and elsewhere, SCTP.
                 (IPV4, v4.packet(ICMP, &numbers.up_to(MTU - 20))),
                 (IPV4, v4.packet(TCP, &to_port(&mut numbers, 22))),
                 (IPV4, v4.packet(TCP, &to_port(&mut numbers, 443))),
@@ -156,9 +158,11 @@ fn datagrams_of_other_ports(site: &mut Site) {
     site.left_to_the_kernel(&frames);
 }
 
-/// Ports, and then whatever.
+/// Ports, an ACK, and then whatever.
 fn to_port(numbers: &mut Numbers, port: u16) -> Vec<u8> {
-    let rest = numbers.up_to(MTU - 60);
+    let mut rest = numbers.bytes(10);
+    rest[9] |= ACK;
+    rest.extend(numbers.up_to(MTU - 70));
     [&numbers.bytes(2), &port.to_be_bytes()[..], &rest].concat()
 }
 

@@ -37,6 +37,8 @@ const USERS_RULES: &str = "table inet filter {
     chain LETMEIN-FORWARD { }
 }";
 const CHAIN: &str = "mode = \"chain\"";
+/// What the firewall does is not to be seen while the shield is in front of it.
+const NO_SHIELD: &str = "shield = \"off\"";
 
 /// A lab with a host behind the server, and services on it.
 struct Scene {
@@ -72,6 +74,10 @@ impl Scene {
             self.lab.server.run("nft", &[USERS_RULES]).unwrap();
         }
         gate(&self.lab, firewall, RESOURCES)
+    }
+
+    fn gate_alone(&self, firewall: &str) -> Gate {
+        self.gate(&format!("{NO_SHIELD}\n{firewall}"))
     }
 
     /// What peer 1 (the client) or 2 meets at: SSH inside, by either family; the translated port, by either family.
@@ -126,19 +132,24 @@ fn opens_and_closes(firewall: &str) {
 
 #[test]
 fn the_guard_closes_what_is_routed_or_translated_and_a_lease_opens_it() {
-    opens_and_closes("");
+    opens_and_closes(NO_SHIELD);
 }
 
 #[test]
 fn a_chain_opens_what_is_routed_or_translated() {
-    opens_and_closes(CHAIN);
+    opens_and_closes(&format!("{NO_SHIELD}\n{CHAIN}"));
+}
+
+#[test]
+fn the_shield_in_front_of_it_lets_in_whom_the_guard_does() {
+    opens_and_closes("");
 }
 
 #[test]
 fn the_guard_touches_nothing_else_that_is_forwarded() {
     let scene = Scene::new();
     let client = &scene.lab.client;
-    let running = scene.gate("inside-interfaces = [\"in*\"]");
+    let running = scene.gate_alone("inside-interfaces = [\"in*\"]");
     // A port that no resource has, and one that a resource has for this machine alone.
     assert_eq!(connect(client, "10.77.3.2:24"), Open);
     assert_eq!(connect(client, "10.77.3.2:23"), Open);
@@ -150,7 +161,7 @@ fn the_guard_touches_nothing_else_that_is_forwarded() {
     assert_eq!(connect(&scene.inside, "10.77.1.2:22"), Open);
     running.stop().unwrap();
     // Unless nobody has said what is inside: closed is the safe side.
-    let running = scene.gate("");
+    let running = scene.gate_alone("");
     assert_eq!(connect(&scene.inside, "10.77.1.2:22"), Silent);
     assert_eq!(connect(&scene.inside, "10.77.1.2:24"), Open);
     drop(running);
@@ -165,7 +176,7 @@ fn a_lease_for_this_machine_opens_nothing_behind_it() {
         .replace("00000002", "00000001")
         .replace("other", "00000002");
     scene.lab.server.run("nft", &[USERS_RULES]).unwrap();
-    let running = gate(&scene.lab, CHAIN, &swapped);
+    let running = gate(&scene.lab, &format!("{NO_SHIELD}\n{CHAIN}"), &swapped);
     let _here = scene.lab.server.listen(23).unwrap();
     assert_eq!(alice(client, SERVER, "knock"), 0);
     assert_eq!(connect(client, "10.77.1.1:23"), Open);
@@ -190,7 +201,7 @@ fn an_untracked_packet_is_no_way_around() {
 }";
     scene.lab.server.run("nft", &[notrack]).unwrap();
     assert_eq!(connect(&scene.lab.client, "10.77.3.2:22"), Open);
-    let running = scene.gate("");
+    let running = scene.gate_alone("");
     assert_eq!(connect(&scene.lab.client, "10.77.3.2:22"), Silent);
     assert_eq!(connect(&scene.lab.client, "10.77.3.2:24"), Open);
     drop(running);

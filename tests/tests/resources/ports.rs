@@ -6,39 +6,42 @@ use letmein_tests::{
     nft::leases,
 };
 
-const MOSH: &str =
-    "[resources.mosh]\nid = \"00000001\"\nports = [\"tcp/22\", \"udp/60000-61000\"]\nlease = \"1h\"";
+const MOSH: &str = "[resources.mosh]\nid = \"00000001\"\nports = [\"tcp/22\", \"tcp/8000-8010\", \"udp/60000-61000\"]\nlease = \"1h\"";
 
 #[test]
 fn a_knock_opens_a_port_and_a_range_and_a_restart_keeps_both() {
     let lab = Lab::new().unwrap();
-    let _ssh = lab.server.listen(22).unwrap();
+    let _services = [22, 8000, 8005, 8010].map(|port| lab.server.listen(port).unwrap());
     for port in [60000, 60777, 61000] {
         echo(&lab.server, port);
     }
     let reached = || {
-        let ssh = lab.client.connect("10.77.1.1:22".parse().unwrap()).unwrap();
+        // With the shield in front, which knows of ranges, too.
+        let tcp = [22, 8000, 8005, 8010].map(|port| {
+            let to = format!("{SERVER}:{port}").parse().unwrap();
+            lab.client.connect(to).unwrap() == Outcome::Open
+        });
         let range = [60000, 60777, 61000].map(|port| echoes(&lab.client, &format!("{SERVER}:{port}")));
-        (ssh == Outcome::Open, range)
+        (tcp, range)
     };
-    // Two leases: the range is one.
-    let mut running = gate(&lab, "max-leases = 2", MOSH);
-    assert_eq!(reached(), (false, [false; 3]));
+    // Three leases: a range is one.
+    let mut running = gate(&lab, "max-leases = 3", MOSH);
+    assert_eq!(reached(), ([false; 4], [false; 3]));
     assert_eq!(alice(&lab.client, SERVER, "knock"), 0);
     running
-        .wait_for("alice opened mosh (tcp/22, udp/60000-61000) for 10.77.1.2 until")
+        .wait_for("alice opened mosh (tcp/22, tcp/8000-8010, udp/60000-61000) for 10.77.1.2 until")
         .unwrap();
-    assert_eq!(reached(), (true, [true; 3]));
+    assert_eq!(reached(), ([true; 4], [true; 3]));
     assert!(!echoes(&lab.other, "10.77.2.1:60777"));
 
     running.stop().unwrap();
-    running = gate(&lab, "max-leases = 2", MOSH);
-    assert_eq!(reached(), (true, [true; 3]));
+    running = gate(&lab, "max-leases = 3", MOSH);
+    assert_eq!(reached(), ([true; 4], [true; 3]));
     // The next daemon knows that there is no room.
     assert_eq!(alice(&lab.other, "10.77.2.1", "knock"), 1);
     assert_eq!(alice(&lab.client, SERVER, "revoke"), 0);
     running.wait_for("alice closed mosh").unwrap();
-    assert_eq!(reached(), (false, [false; 3]));
+    assert_eq!(reached(), ([false; 4], [false; 3]));
 }
 
 #[test]

@@ -81,8 +81,9 @@ fn scan(stage: &mut Stage, screen: &mut Screen, _: &Interrupts) -> anyhow::Resul
     screen.step(&format!(
         "A scan of tcp/{first} to tcp/{last}, and junk to udp/{CONTROL_PORT}, the control port"
     ))?;
-    let scanner = &stage.lab.other;
-    let found = scan::tcp(scanner)?;
+    let before = stage.letmeind()?.counters()?;
+    let found = scan::tcp(&stage.lab.other)?;
+    let after = stage.letmeind()?.counters()?;
     screen.ensure(
         "TCP ports",
         &format!(
@@ -94,9 +95,17 @@ fn scan(stage: &mut Stage, screen: &mut Screen, _: &Interrupts) -> anyhow::Resul
         scan::only_the_port_is_silent(&found),
         &format!("all refuse but {PORT}, which does not answer"),
     )?;
+    let shielded = after.get("shield") - before.get("shield");
+    screen.ensure(
+        &format!("attempts at tcp/{PORT} dropped by XDP"),
+        &shielded.to_string(),
+        shielded > 0,
+        "at least one",
+    )?;
     screen.say(&format!(
         "(with `closed = \"reject\"`, {PORT} would refuse like all the others)"
     ))?;
+    let scanner = &stage.lab.other;
     let unused = scan::UNUSED_PORT;
     screen.check(
         &format!("udp/{unused}, nothing listens there"),

@@ -53,6 +53,8 @@ fn load(object: &[u8]) -> Result<(), String> {
         answer_strangers: 1,
         challenge: 1,
         silent: 1,
+        shield_tcp: 1,
+        shield_udp: 1,
     };
     let mut ebpf = EbpfLoader::new()
         .override_global("SETTINGS", &settings, true)

@@ -45,8 +45,43 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
-/// The tests of the workspace that run there, by package and name.
-const TESTS: [(&str, &str); 2] = [("letmein-tests", "gate"), ("letmein-daemon", "firewall")];
+/// A test program of the workspace that runs there.
+struct Test {
+    package: &'static str,
+    name: &'static str,
+    /// Only tests whose names contain one of these; all if there is none.
+    only: &'static [&'static str],
+}
+
+const TESTS: [Test; 4] = [
+    Test {
+        package: "letmein-tests",
+        name: "gate",
+        only: &[],
+    },
+    Test {
+        package: "letmein-tests",
+        name: "silent",
+        // What takes minutes there, or programs that are not, is left out.
+        only: &[
+            "lease::native",
+            "lease::generic",
+            "forged::each",
+            "replay::at_once",
+            "replay::after_a_restart",
+        ],
+    },
+    Test {
+        package: "letmein-daemon",
+        name: "firewall",
+        only: &[],
+    },
+    Test {
+        package: "letmein-daemon",
+        name: "leases",
+        only: &[],
+    },
+];
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -73,7 +108,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     sh::run(Command::new("cargo").current_dir(paths::workspace()).arg("build"))?;
     let tests = TESTS
         .iter()
-        .map(|(package, name)| test_program(package, name))
+        .map(|test| Ok((test_program(test.package, test.name)?, test.only)))
         .collect::<anyhow::Result<Vec<_>>>()?;
 
     let folder = paths::target().join("test-kernel");

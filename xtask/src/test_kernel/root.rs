@@ -36,7 +36,7 @@ const MODULE_FOLDERS: &[&str] = &[
 ];
 
 /// Packs all of it into an archive that the kernel takes as its first file system.
-pub fn pack(kernel: &Kernel, tests: &[PathBuf], folder: &Path) -> anyhow::Result<PathBuf> {
+pub fn pack(kernel: &Kernel, tests: &[(PathBuf, &[&str])], folder: &Path) -> anyhow::Result<PathBuf> {
     let root = folder.join("root");
     if root.exists() {
         fs::remove_dir_all(&root)?;
@@ -59,17 +59,18 @@ pub fn pack(kernel: &Kernel, tests: &[PathBuf], folder: &Path) -> anyhow::Result
         add(&paths::debug(name), &root, &root.join("test").join(name))?;
     }
     let mut commands = String::new();
-    for test in tests {
+    for (test, only) in tests {
         let name = test.file_name().context("a test has a name")?.to_string_lossy();
         add(test, &root, &root.join("test").join(&*name))?;
-        writeln!(commands, "/test/{name} --test-threads=1 && echo {PASSED}")?;
+        let only = only.join(" ");
+        writeln!(commands, "/test/{name} --test-threads=1 {only} && echo {PASSED}")?;
     }
     // nft calls protocols by their names, and the tests load the example ruleset from where it is.
     copy("/etc/protocols".as_ref(), &root.join("etc/protocols"))?;
     let workspace = paths::workspace();
     let there = root.join(workspace.strip_prefix("/").unwrap_or(&workspace));
-    for (package, _) in super::TESTS {
-        fs::create_dir_all(there.join(package))?;
+    for test in super::TESTS {
+        fs::create_dir_all(there.join(test.package))?;
     }
     copy(&workspace.join("nftables.conf"), &there.join("nftables.conf"))?;
     modules(kernel, &root)?;

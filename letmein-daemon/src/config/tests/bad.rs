@@ -402,6 +402,61 @@ fn users() {
 }
 
 #[test]
+fn a_shield_that_cannot_be() {
+    let resource =
+        |ports: &str, options: &str| format!("[resources.r]\nid = \"1\"\nports = [{ports}]\n{options}\n");
+    let (with, without) = ("[gate]\ninterfaces = [\"eth0\"]\n", GATE);
+    let both = "\"tcp/22\", \"udp/1\"";
+    for (text, line, part) in [
+        (
+            format!("{without}[firewall]\nshield = \"drop\"\n"),
+            4,
+            "firewall.shield needs the XDP program, which gate.xdp = \"off\" switches off",
+        ),
+        (
+            format!("{without}{}", resource(both, "shield = \"drop\"")),
+            6,
+            "the shield of resource \"r\" needs the XDP program",
+        ),
+        (
+            format!("{without}{}", resource(both, "shield-udp = true")),
+            6,
+            "shield-udp of resource \"r\" needs the XDP program",
+        ),
+        (
+            format!("{with}{}", resource(both, "shield = \"off\"\nshield-udp = true")),
+            7,
+            "needs shield = \"drop\" in the same section",
+        ),
+        (
+            format!(
+                "{with}{}[firewall]\nshield = \"off\"",
+                resource(both, "shield-udp = true")
+            ),
+            6,
+            "needs shield = \"drop\" in the same section",
+        ),
+        (
+            format!("{with}{}", resource("\"tcp/22\"", "shield-udp = true")),
+            6,
+            "needs a UDP port, and there is none",
+        ),
+        (
+            format!("{with}{}", resource("\"udp/1\"", "shield = \"drop\"")),
+            6,
+            "is for TCP ports, and there is none; add shield-udp = true",
+        ),
+        (
+            format!("{with}[firewall]\nshield = \"on\""),
+            4,
+            "unknown variant `on`, expected `drop` or `off`",
+        ),
+    ] {
+        refused(&text, &[(line, part)]);
+    }
+}
+
+#[test]
 fn everything_is_told_at_once_in_order() {
     let text = "[users.a]\nid = \"x\"\n[resources.r]\nid = \"1\"\n[gate]\nport = 0\nrate = -1\n[firewall]\nmax-lease = \"1\"";
     refused(

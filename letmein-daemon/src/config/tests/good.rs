@@ -3,7 +3,9 @@
 use super::{GATE, KEY, parse};
 use crate::config::{ErrorPolicy, XdpMode};
 use crate::firewall::{Closed, Hook, Jump, JumpTo, Mode, PortRange, Protected, Protocol};
-use letmein_common::{ResourceId, UserId, bucket::Limit, maps::PermitKey, source::Prefixes};
+use letmein_common::{
+    ResourceId, UserId, bucket::Limit, maps::PermitKey, shield::PortRule, source::Prefixes,
+};
 use std::time::Duration;
 
 #[test]
@@ -268,4 +270,67 @@ fn a_jump_needs_no_ports_and_is_for_the_source_unless_told() {
         config.resource(ResourceId(2)).unwrap().port_list(),
         "jump to IN, jump to THROUGH"
     );
+}
+
+/// What the shield is about, of a resource with `tcp/22` and `udp/1` and another with `tcp/80`.
+fn shields(gate: &str, firewall: &str, resource: &str) -> Vec<(Protocol, u16, PortRule)> {
+    let config = parse(&format!(
+        "[gate]\ninterfaces = [\"eth0\"]\n{gate}\n[firewall]\n{firewall}\n\
+         [resources.a]\nid = \"1\"\nports = [\"tcp/22\", \"udp/1\"]\n{resource}\n\
+         [resources.b]\nid = \"2\"\nports = [\"tcp/80\"]\n"
+    ))
+    .unwrap();
+    let mut rules = config.port_rules();
+    rules.sort_by_key(|(protocol, port, _)| (*protocol, *port));
+    let has = |protocol| u32::from(rules.iter().any(|rule| rule.0 == protocol));
+    let settings = config.settings();
+    assert_eq!(settings.shield_tcp, has(Protocol::Tcp));
+    assert_eq!(settings.shield_udp, has(Protocol::Udp));
+    rules
+}
+
+#[test]
+fn the_shield_is_where_it_is_wanted() {
+    let rule = |protocol, port| (protocol, port, PortRule::shielded(port, 128));
+    let [a, b, udp] = [
+        rule(Protocol::Tcp, 22),
+        rule(Protocol::Tcp, 80),
+        rule(Protocol::Udp, 1),
+    ];
+    for (gate, firewall, resource, expected) in [
+        ("", "", "", vec![a, b]),
+        ("", "mode = \"chain\"", "", vec![a, b]),
+        ("", "", "shield = \"off\"", vec![b]),
+        ("", "", "shield-udp = true", vec![a, b, udp]),
+        ("", "", "shield-udp = false", vec![a, b]),
+        ("", "shield = \"off\"", "", vec![]),
+        ("", "shield = \"off\"", "shield = \"drop\"", vec![a]),
+        (
+            "",
+            "shield = \"off\"",
+            "shield = \"drop\"\nshield-udp = true",
+            vec![a, udp],
+        ),
+        ("", "closed = \"reject\"", "", vec![]),
+        ("", "closed = \"reject\"", "shield = \"drop\"", vec![a]),
+        ("", "closed = \"reject\"\nshield = \"drop\"", "", vec![a, b]),
+        ("xdp = \"off\"", "", "", vec![]),
+        ("xdp = \"off\"", "shield = \"off\"", "shield = \"off\"", vec![]),
+    ] {
+        assert_eq!(
+            shields(gate, firewall, resource),
+            expected,
+            "{gate} {firewall} {resource}"
+        );
+    }
+}
+
+#[test]
+fn the_shield_has_a_rule_for_each_port_of_a_range() {
+    let text = "[resources.a]\nid = \"1\"\nports = [\"tcp/22\", \"tcp/80-82\"]\nipv6-prefix = 64\n";
+    let config = parse(&format!("[gate]\ninterfaces = [\"eth0\"]\n{text}")).unwrap();
+    let rule = |port, first| (Protocol::Tcp, port, PortRule::shielded(first, 64));
+    let expected = [rule(22, 22), rule(80, 80), rule(81, 80), rule(82, 80)];
+    assert_eq!(config.port_rules(), expected);
+    assert_eq!(config.shielded_ports(), "tcp/22, tcp/80-82");
 }

@@ -1,8 +1,8 @@
 //! Section `[firewall]`.
 
-use super::{distinct, duration, number};
+use super::{distinct, duration, number, shield};
 use crate::config::{
-    FirewallSettings,
+    FirewallSettings, XdpMode,
     duration::human,
     error::Report,
     names,
@@ -19,12 +19,14 @@ const DEFAULT_MAX_LEASE: Duration = Duration::from_hours(24);
 /// The kernel reserves about 16 bytes for each, twice for two address families and twice for expired ones.
 const MOST_LEASES: i64 = 1 << 22;
 
-/// The limits that resources have to keep.
+/// The limits that resources have to keep, and what holds for those that do not say otherwise.
 pub(super) struct Leases {
     /// For resources that name none.
     pub default: Duration,
     /// None is longer.
     pub longest: Duration,
+    /// For resources that say nothing about it.
+    pub shield: shield::Default,
 }
 
 impl Leases {
@@ -62,13 +64,19 @@ impl Leases {
     }
 }
 
-pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Firewall>) -> (FirewallSettings, Leases) {
+pub(super) fn check(
+    report: &mut Report<'_>,
+    given: Given<raw::Firewall>,
+    xdp: XdpMode,
+) -> (FirewallSettings, Leases) {
     let firewall = given.map(Spanned::into_inner).unwrap_or_default();
+    let mode = mode(report, &firewall);
     let longest =
         duration(report, "firewall.max-lease", &firewall.max_lease, &LEASE).unwrap_or(DEFAULT_MAX_LEASE);
     let mut leases = Leases {
         default: DEFAULT_LEASE.min(longest),
         longest,
+        shield: shield::check(report, &firewall.shield, xdp, &mode),
     };
     if let Some(lease) = duration(report, "firewall.default-lease", &firewall.default_lease, &LEASE) {
         leases.default = leases.keep(report, "firewall.default-lease", &firewall.default_lease, lease);
@@ -81,7 +89,7 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Firewall>) -> (Fi
         65_536,
     );
     let settings = FirewallSettings {
-        mode: mode(report, &firewall),
+        mode,
         max_leases,
         forward_chain: name(report, "chain", &firewall.forward_chain, "LETMEIN-FORWARD"),
         output_chain: name(report, "chain", &firewall.output_chain, "LETMEIN-OUTPUT"),

@@ -5,6 +5,7 @@ mod firewall;
 mod gate;
 mod jump;
 mod resources;
+mod shield;
 mod users;
 
 use super::{
@@ -71,7 +72,7 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         .as_ref()
         .and_then(|gate| Some(gate.get_ref().port.as_ref()?.span()));
     let gate = gate::check(&mut report, file.gate, source.interfaces);
-    let (firewall, leases) = firewall::check(&mut report, file.firewall);
+    let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
     let (resources, names) =
         resources::check(&mut report, &file.resources, &gate, port_at, (&firewall, &leases));
     let users = users::check(&mut report, &file.users, &names, source, gate.silent);

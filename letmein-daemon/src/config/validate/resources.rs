@@ -63,6 +63,7 @@ pub(super) fn check(
         let ports = claims.ports(report, name, &section.span(), resource, to.is_empty());
         let forward = of_ports(report, name, "forward", &resource.forward, resource);
         let cut = of_ports(report, name, "cut", &resource.cut, resource);
+        let shield = leases.shield.resource(report, name, resource, &ports);
         if let Some(id) = id {
             resources.insert(
                 id,
@@ -78,6 +79,7 @@ pub(super) fn check(
                         to,
                     }),
                     lease,
+                    shield,
                 },
             );
         }

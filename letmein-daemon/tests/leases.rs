@@ -1,0 +1,189 @@
+//! Leases in nftables and their copy in the shield, against the real kernel. Each test in a network namespace of its
+//! own. Needs root, and the XDP program in this crate.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test cannot do without, it must fail without"
+)]
+
+use aya::programs::{TestRun as _, TestRunOptions};
+use letmein_common::{ResourceId, UserId};
+use letmein_daemon::{
+    config::Config,
+    firewall::{Firewall, Protocol},
+    leases::{LeaseError, Leases},
+    xdp::{KernelGate, Object, Plan, ShieldPlan},
+};
+use nix::sched::{CloneFlags, unshare};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    thread::{self, sleep},
+    time::Duration,
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
+const ANOTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 8);
+
+/// All that a lease takes, but for sockets and an interface.
+struct Gate {
+    config: Config,
+    kernel: KernelGate,
+    leases: Leases,
+}
+
+impl Gate {
+    /// With a shield that knows no more than so many leases.
+    fn new(room: u32) -> Self {
+        let key = "5a".repeat(32);
+        let text = format!(
+            "[gate]\ninterfaces = [\"eth0\"]\n[resources.ssh]\nid = \"1\"\nports = [\"tcp/22\", \"udp/22\"]\n\
+             [users.alice]\nid = \"1\"\nkey = \"{key}\"\nresources = [\"ssh\"]\n"
+        );
+        let config = Config::parse(&text, Path::new("f.toml"), Path::new("/nonexistent")).unwrap();
+        let firewall = Firewall::install(&config.firewall_plan()).unwrap();
+        let mut leases = Leases::take_over(firewall, &config).unwrap();
+        let plan = Plan {
+            settings: config.settings(),
+            users: Vec::new(),
+            permits: Vec::new(),
+            seen_salts: 1,
+            pending_challenges: 1,
+            silent: None,
+            shield: Some(ShieldPlan {
+                rules: config.port_rules(),
+                leases: room,
+            }),
+        };
+        let mut kernel = KernelGate::load(Object::embedded().unwrap(), &plan).unwrap();
+        leases.stand_behind(kernel.shield().unwrap()).unwrap();
+        Self {
+            config,
+            kernel,
+            leases,
+        }
+    }
+
+    fn open(&mut self, address: Ipv4Addr, lease: Duration) -> Result<(), LeaseError> {
+        let user = self.config.user(UserId(1)).unwrap();
+        let resource = self.config.resource(ResourceId(1)).unwrap();
+        self.leases.open(user, resource, address.into(), lease)
+    }
+
+    fn close(&mut self, address: Ipv4Addr) {
+        let user = self.config.user(UserId(1)).unwrap();
+        let resource = self.config.resource(ResourceId(1)).unwrap();
+        self.leases.close(user, resource, address.into()).unwrap();
+    }
+
+    /// Whether the XDP program passes a SYN from this address.
+    fn lets_in(&self, address: Ipv4Addr) -> bool {
+        const XDP_PASS: u32 = 2;
+        let mut frame = vec![2; 12];
+        frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+        frame.extend(address.octets());
+        frame.extend([
+            192, 0, 2, 1, 0x9C, 0x40, 0, 22, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02,
+        ]);
+        frame.resize(60, 0);
+        let options = TestRunOptions {
+            data_in: Some(&frame),
+            ..TestRunOptions::default()
+        };
+        self.kernel
+            .program()
+            .unwrap()
+            .test_run(options)
+            .unwrap()
+            .return_value
+            == XDP_PASS
+    }
+
+    /// Who holds a lease for `tcp/22` in nftables.
+    fn guests(&self) -> Vec<IpAddr> {
+        let mut firewall = Firewall::install(&self.config.firewall_plan()).unwrap();
+        let leases = firewall.leases().unwrap().into_iter();
+        let mut guests: Vec<_> = leases
+            .map(|lease| lease.key)
+            .filter(|key| key.port() == Some((Protocol::Tcp, 22)))
+            .map(|key| key.address)
+            .collect();
+        guests.sort();
+        guests
+    }
+}
+
+fn in_namespace(test: impl FnOnce() + Send + 'static) {
+    let outcome = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace: run these tests as root");
+        test();
+    })
+    .join();
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn the_shield_follows_the_firewall() {
+    in_namespace(|| {
+        let mut gate = Gate::new(8);
+        assert!(!gate.lets_in(GUEST));
+        gate.open(GUEST, HOUR).unwrap();
+        assert!(gate.lets_in(GUEST) && !gate.lets_in(ANOTHER));
+        gate.close(GUEST);
+        assert!(!gate.lets_in(GUEST));
+        assert_eq!(gate.guests(), Vec::<IpAddr>::new());
+        gate.open(GUEST, Duration::from_secs(1)).unwrap();
+        assert!(gate.lets_in(GUEST));
+        sleep(Duration::from_millis(1100));
+        assert!(!gate.lets_in(GUEST));
+    });
+}
+
+/// A guest whom nftables lets in and the shield does not would knock in vain: the knock fails, and nothing stays open.
+#[test]
+fn a_lease_that_the_shield_cannot_take_is_none() {
+    in_namespace(|| {
+        let mut gate = Gate::new(1);
+        gate.open(GUEST, HOUR).unwrap();
+        let outcome = gate.open(ANOTHER, HOUR);
+        assert!(matches!(outcome, Err(LeaseError::Shield(_))), "{outcome:?}");
+        assert_eq!(gate.guests(), [IpAddr::from(GUEST)]);
+        assert!(gate.lets_in(GUEST) && !gate.lets_in(ANOTHER));
+        gate.close(GUEST);
+        gate.open(ANOTHER, HOUR).unwrap();
+        assert_eq!(gate.guests(), [IpAddr::from(ANOTHER)]);
+        assert!(gate.lets_in(ANOTHER));
+    });
+}
+
+/// Without anybody else's knock.
+#[test]
+fn ended_leases_are_swept_out_of_the_shield() {
+    in_namespace(|| {
+        let mut gate = Gate::new(1);
+        gate.open(GUEST, Duration::from_secs(1)).unwrap();
+        gate.leases.sweep();
+        assert!(
+            gate.open(ANOTHER, HOUR).is_err(),
+            "a lease that lives was swept out"
+        );
+        sleep(Duration::from_millis(1200));
+        gate.leases.sweep();
+        gate.open(ANOTHER, HOUR).unwrap();
+    });
+}
+
+#[test]
+fn leases_of_an_earlier_run_are_in_the_shield_from_the_start() {
+    in_namespace(|| {
+        let mut first = Gate::new(8);
+        first.open(GUEST, HOUR).unwrap();
+        drop(first);
+        let second = Gate::new(8);
+        assert!(second.lets_in(GUEST) && !second.lets_in(ANOTHER));
+    });
+}
