@@ -1,7 +1,11 @@
 //! Whose address a knock opens for.
 
 use crate::scene::{Scene, port};
-use letmein_tests::{gate::Gate, gate::KEY, lab::Outcome, silent::Draft};
+use letmein_tests::{
+    gate::{Client, Gate, KEY},
+    lab::Outcome,
+    silent::Draft,
+};
 
 fn named(address: &str) -> [u8; 88] {
     let draft = Draft {
@@ -69,4 +73,51 @@ fn a_resource_that_is_not_the_users_is_junk() {
     };
     scene.knock(&[&draft.seal()]);
     crate::scene::counted(&mut gate, &[("genuine", 0), ("unknown-tag", 1)]);
+}
+
+/// Behind NAT a client does not know the address that the gate will see. Otherwise it names its own, so that nobody on
+/// the way can have the port opened for another one.
+#[test]
+fn a_client_names_the_address_that_the_internet_knows_it_by() {
+    let scene = Scene::new();
+    let mut gate = scene.start("", "1h");
+    for (host, interface, address) in [
+        (&scene.lab.server, "to-peer1", "20.77.1.1/24"),
+        (&scene.lab.client, "to-server", "20.77.1.2/24"),
+    ] {
+        host.run("ip", &["addr", "add", address, "dev", interface])
+            .unwrap();
+    }
+    let knock = ["knock", "gate", "ssh", "--verbose"];
+    for (host, address, named, opened) in [
+        (
+            "10.77.1.1",
+            "auto",
+            "for the address that the knock arrives from",
+            "10.77.1.2",
+        ),
+        ("20.77.1.1", "auto", "for 20.77.1.2", "20.77.1.2"),
+        (
+            "20.77.1.1",
+            "source",
+            "for the address that the knock arrives from",
+            "20.77.1.2",
+        ),
+    ] {
+        let configuration = format!(
+            "[servers.gate]\nhost = \"{host}\"\nuser = \"1\"\nkey-file = \"alice.key\"\nmode = \"silent\"\n\
+             address = \"{address}\"\n[servers.gate.resources]\nssh = {{ id = \"1\", port = 22 }}\n"
+        );
+        let client = Client::new(&configuration, &KEY).unwrap();
+        let run = scene
+            .lab
+            .client
+            .enter(|| client.command(&knock).output())
+            .unwrap()
+            .unwrap();
+        let told = String::from_utf8(run.stderr).unwrap();
+        assert!(run.status.success() && told.contains(named), "{told}");
+        gate.wait_for(&format!("alice opened ssh (tcp/22) for {opened}"))
+            .unwrap();
+    }
 }
