@@ -157,7 +157,13 @@ impl Leases {
             holder(resource, address)
         );
         if resource.cut {
-            let cut = self.firewall.cut(&keys)?;
+            let cut = self.firewall.cut(&keys).inspect_err(|_| {
+                // To be tried again soon.
+                let now = clock::monotonic();
+                for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
+                    self.cuts.set(*key, now);
+                }
+            })?;
             info!(
                 "ended {cut} connections to {} from {}",
                 resource.name,
