@@ -30,14 +30,14 @@ pub(super) struct Layout {
     ports: BTreeMap<(Protocol, u16), Protected>,
     /// The jumps' leases for IPv6: their prefix, by resource.
     jumps: BTreeMap<ResourceId, u8>,
-    /// The sets of ports, by their names.
+    /// The sets of single ports, by their names. Ranges have rules instead.
     port_sets: BTreeMap<&'static str, Vec<PortRange>>,
 }
 
 /// What a set looks like.
 pub(super) struct Shape {
     pub key: &'static [&'static str],
-    pub flag: &'static str,
+    pub flag: Option<&'static str>,
 }
 
 impl Layout {
@@ -59,20 +59,20 @@ impl Layout {
             .chain(always)
             .collect();
         let mut port_sets = BTreeMap::new();
-        if matches!(plan.mode, Mode::Guard { .. }) {
-            let all = ports.values().map(|protected| protected.ports).collect();
-            port_sets.insert(PROTECTED_SET, all);
-        }
-        if plan.forwards() {
-            let forwarded = ports.values().filter(|protected| protected.forward);
-            port_sets.insert(
-                FORWARDED_SET,
-                forwarded.map(|protected| protected.ports).collect(),
-            );
-        }
-        if plan.cuts() {
-            let cut = ports.values().filter(|protected| protected.cut);
-            port_sets.insert(CUT_PORTS, cut.map(|protected| protected.ports).collect());
+        for (name, wanted, of) in [
+            (
+                PROTECTED_SET,
+                matches!(plan.mode, Mode::Guard { .. }),
+                (|_| true) as fn(&Protected) -> bool,
+            ),
+            (FORWARDED_SET, plan.forwards(), |protected| protected.forward),
+            (CUT_PORTS, plan.cuts(), |protected| protected.cut),
+        ] {
+            if wanted {
+                let single = ports.values().filter(|protected| !protected.ports.is_range());
+                let single = single.filter(|protected| of(protected));
+                port_sets.insert(name, single.map(|protected| protected.ports).collect());
+            }
         }
         Self {
             table,
@@ -110,7 +110,7 @@ impl Layout {
         if let Some(set) = self.parse(name) {
             return Some(Shape {
                 key: set.key_types(),
-                flag: "timeout",
+                flag: Some("timeout"),
             });
         }
         let is_guard = self.begin.is_empty();
@@ -118,11 +118,14 @@ impl Layout {
         if ours == FORWARDED_SET || ours == CUT_PORTS || (is_guard && ours == PROTECTED_SET) {
             return Some(Shape {
                 key: &PORT_TYPES,
-                flag: "interval",
+                flag: None,
             });
         }
         let (_, _, key) = CUT_FLOWS.iter().find(|(_, flows, _)| *flows == ours)?;
-        Some(Shape { key, flag: "timeout" })
+        Some(Shape {
+            key,
+            flag: Some("timeout"),
+        })
     }
 
     /// Whether the plan has a set with this name.

@@ -225,11 +225,10 @@ impl Listing {
 }
 
 /// Whether a set has this flag and no other; newer nft also tells which are changed by packets.
-fn has_flags(set: &Value, flag: &str) -> bool {
-    words(set, "flags")
-        .iter()
-        .all(|other| [flag, "dynamic"].contains(other))
-        && words(set, "flags").contains(&flag)
+fn has_flags(set: &Value, flag: Option<&str>) -> bool {
+    let mut flags = words(set, "flags");
+    flags.retain(|flag| *flag != "dynamic");
+    flags == Vec::from_iter(flag)
 }
 
 /// The words of a field that has several, or only one.

@@ -1,5 +1,6 @@
 //! What the firewall shall look like, and the names of what belongs to us in it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -208,6 +209,17 @@ impl Default for Mode {
 }
 
 impl FirewallPlan {
+    /// The ranges among the protected ports for which this holds. They have rules of their own, and are not in the sets of
+    /// ports: a set with intervals is not renewed in one step by kernels before 6.10, so that for a moment what it closes
+    /// is open.
+    pub(super) fn ranges(&self, of: impl Fn(&Protected) -> bool) -> BTreeSet<PortRange> {
+        self.protected
+            .iter()
+            .filter(|protected| protected.ports.is_range() && of(protected))
+            .map(|protected| protected.ports)
+            .collect()
+    }
+
     /// Whether any connection ends with its lease.
     pub(super) fn cuts(&self) -> bool {
         self.protected.iter().any(|protected| protected.cut)

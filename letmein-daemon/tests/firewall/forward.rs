@@ -36,18 +36,19 @@ const USERS_CHAIN: &str = "add chain inet filter forward { type filter hook forw
 fn the_guard_goes_by_the_port_that_was_asked_for() {
     in_namespace(|| {
         Firewall::install(&forwarding(guard(Closed::Drop))).unwrap();
-        assert_eq!(elements("letmein", "forwarded").len(), 2);
+        assert_eq!(elements("letmein", "forwarded"), ["tcp . 22"]);
         let rules = nft(&["-s", "list", "chain", "inet", "letmein", "forward"]);
         let mut at = 0;
         for rule in [
             "type filter hook forward priority filter - 10; policy accept;",
             "iifname \"br-*\" accept",
             "ct state established,related accept",
-            "meta l4proto . ct original proto-dst != @forwarded return",
-            "ip saddr . meta l4proto . ct original proto-dst @leases4 accept",
+            "meta l4proto . ct original proto-dst @forwarded ip saddr . meta l4proto . ct original proto-dst @leases4 accept",
             "ct original proto-dst 60000-61000 ip saddr @leases4_udp_60000-61000 accept",
             "meta l4proto . ct original proto-dst @forwarded drop",
+            "ct original proto-dst 60000-61000 drop",
             "ct state invalid,untracked meta l4proto . th dport @forwarded drop",
+            "ct state invalid,untracked udp dport 60000-61000 drop",
         ] {
             at += rules[at..]
                 .find(rule)

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use letmein_daemon::firewall::{Closed, Firewall, FirewallPlan, Mode, Protocol};
+use letmein_daemon::firewall::{Closed, Firewall, FirewallPlan, Mode, PortRange, Protocol};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Socket, Type};
 
@@ -264,7 +264,16 @@ fn the_guard_rejects_as_a_port_without_a_service_would_and_leaves_other_ports_al
 
 #[test]
 fn installing_again_neither_lets_anybody_in_nor_keeps_a_guest_out() {
-    for plan in silent() {
+    let mut ranged = guard(Closed::Drop);
+    ranged.protected = vec![
+        PortRange {
+            protocol: Protocol::Udp,
+            first: 51820,
+            last: 51829,
+        }
+        .into(),
+    ];
+    for plan in silent().into_iter().chain([ranged]) {
         in_namespace(move || {
             let client = Client::new();
             let sources = echo(51820);

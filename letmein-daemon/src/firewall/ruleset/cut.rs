@@ -7,7 +7,7 @@
 use nftables::expr::{Expression, MetaKey};
 use nftables::stmt::{Operator, Statement};
 
-use super::super::expression::{concat, ct_state, equals, flag, matches, meta, payload, text};
+use super::super::expression::{concat, ct_state, equals, flag, in_range, matches, meta, payload, text};
 use super::super::layout::Layout;
 use super::super::lease::Protocol;
 use super::super::lease_set::Family;
@@ -33,15 +33,22 @@ pub(super) fn install(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout)
 
     // A TCP packet in the middle of a connection that conntrack does not know. What this machine begins begins with SYN.
     let port = concat([meta(MetaKey::L4proto), payload("th", "sport")]);
-    let states = Expression::List(vec![text("new"), text("invalid")]);
-    let statements = vec![
-        equals(port, set(layout, CUT_PORTS)),
-        matches(ct_state(), Operator::IN, states),
-        is_protocol(Protocol::Tcp),
-        equals(flag(payload("tcp", "flags"), "syn"), Expression::Number(0)),
-        Statement::Drop(None),
-    ];
-    writer.rule(&chain, "TCP connections that were cut", statements);
+    let single = equals(port, set(layout, CUT_PORTS));
+    let ranges = plan.ranges(|protected| protected.cut && protected.ports.protocol == Protocol::Tcp);
+    let ranges = ranges
+        .into_iter()
+        .map(|range| in_range(payload("tcp", "sport"), range));
+    for is_cut in [single].into_iter().chain(ranges) {
+        let states = Expression::List(vec![text("new"), text("invalid")]);
+        let statements = vec![
+            is_cut,
+            matches(ct_state(), Operator::IN, states),
+            is_protocol(Protocol::Tcp),
+            equals(flag(payload("tcp", "flags"), "syn"), Expression::Number(0)),
+            Statement::Drop(None),
+        ];
+        writer.rule(&chain, "TCP connections that were cut", statements);
+    }
 
     for (family, flows, _) in CUT_FLOWS {
         let address = match family {

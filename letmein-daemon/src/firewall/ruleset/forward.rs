@@ -6,12 +6,14 @@
 use nftables::expr::{Expression, MetaKey};
 use nftables::stmt::{Operator, Statement};
 
-use super::super::expression::{asked_port, concat, ct_state, equals, matches, meta, payload, text};
+use super::super::expression::{
+    asked_port, concat, ct_state, equals, in_range, matches, meta, payload, text,
+};
 use super::super::layout::Layout;
 use super::super::lease::Protocol;
 use super::super::plan::{FORWARDED_SET, FirewallPlan, Hook, Mode};
 use super::writer::Writer;
-use super::{ACCEPT, close, is_open, is_protocol, leases, set};
+use super::{ACCEPT, close, is_open, leases, set};
 
 /// The rules of a chain at the forward hook.
 pub(super) fn rules(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str) {
@@ -19,7 +21,6 @@ pub(super) fn rules(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, c
     if !plan.forwards() {
         return;
     }
-    let forwarded = || set(layout, FORWARDED_SET);
     if let Mode::Guard { .. } = plan.mode {
         for interface in &plan.inside {
             let from_inside = equals(meta(MetaKey::Iifname), text(interface));
@@ -27,28 +28,39 @@ pub(super) fn rules(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, c
         }
         writer.rule(chain, "open connections", vec![is_open(), ACCEPT]);
     }
-    for protocol in Protocol::ALL {
-        let is_other = matches(asked(), Operator::NEQ, forwarded());
-        let statements = vec![is_protocol(protocol), is_other, Statement::Return(None)];
-        writer.rule(chain, "other ports", statements);
-    }
     leases::accept_forwarded(writer, layout, chain);
     if let Mode::Guard { closed } = plan.mode {
+        let ranges = plan.ranges(|protected| protected.forward);
         for protocol in Protocol::ALL {
-            let is_closed = equals(asked(), forwarded());
-            close(writer, chain, closed, Some(protocol), &[is_closed]);
+            close(writer, chain, closed, Some(protocol), &[is_forwarded(layout)]);
         }
-        let states = Expression::List(vec![text("invalid"), text("untracked")]);
+        for range in &ranges {
+            let is_closed = in_range(asked_port(), *range);
+            close(writer, chain, closed, Some(range.protocol), &[is_closed]);
+        }
+        let is_unknown = || {
+            let states = Expression::List(vec![text("invalid"), text("untracked")]);
+            matches(ct_state(), Operator::IN, states)
+        };
         let port = concat([meta(MetaKey::L4proto), payload("th", "dport")]);
-        let conditions = [
-            matches(ct_state(), Operator::IN, states),
-            equals(port, forwarded()),
-        ];
-        close(writer, chain, closed, None, &conditions);
+        let is_closed = equals(port, set(layout, FORWARDED_SET));
+        close(writer, chain, closed, None, &[is_unknown(), is_closed]);
+        for range in &ranges {
+            let is_closed = in_range(payload(range.protocol.name(), "dport"), *range);
+            close(
+                writer,
+                chain,
+                closed,
+                Some(range.protocol),
+                &[is_unknown(), is_closed],
+            );
+        }
     }
 }
 
-/// What a set of ports has as key. A rule has to name the protocol before.
-fn asked() -> Expression<'static> {
-    concat([meta(MetaKey::L4proto), asked_port()])
+/// Whether the port that was asked for is one of the single ports that are forwarded. A rule has to name the protocol
+/// before.
+pub(super) fn is_forwarded(layout: &Layout) -> Statement<'static> {
+    let asked = concat([meta(MetaKey::L4proto), asked_port()]);
+    equals(asked, set(layout, FORWARDED_SET))
 }

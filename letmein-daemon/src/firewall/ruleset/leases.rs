@@ -8,6 +8,7 @@ use super::super::layout::Layout;
 use super::super::lease::Protocol;
 use super::super::lease_set::{Family, Kind, LeaseSet};
 use super::super::plan::{FirewallPlan, Hook};
+use super::forward::is_forwarded;
 use super::is_protocol;
 use super::writer::Writer;
 
@@ -55,7 +56,7 @@ pub(super) fn accept_forwarded(writer: &mut Writer, layout: &Layout, chain: &str
             Kind::Ports => {
                 for protocol in Protocol::ALL {
                     let key = concat([address(set, "saddr"), meta(MetaKey::L4proto), asked_port()]);
-                    accept(protocol, vec![equals(key, name.clone())]);
+                    accept(protocol, vec![is_forwarded(layout), equals(key, name.clone())]);
                 }
             }
             Kind::Range(ports) => {

@@ -17,7 +17,7 @@ use nftables::stmt::{Operator, Reject, RejectType, Statement};
 use nftables::types::{NfFamily, RejectCode};
 
 use self::writer::Writer;
-use super::expression::{concat, ct_state, equals, matches, meta, payload, ports_element, text};
+use super::expression::{concat, ct_state, equals, in_range, matches, meta, payload, ports_element, text};
 use super::layout::Layout;
 use super::lease::Protocol;
 use super::listing::Stale;
@@ -78,6 +78,10 @@ fn input(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str)
         let port = concat([meta(MetaKey::L4proto), payload("th", "dport")]);
         let is_protected = equals(port, set(layout, PROTECTED_SET));
         close(writer, chain, closed, None, &[is_protected]);
+        for range in plan.ranges(|_| true) {
+            let is_protected = in_range(payload(range.protocol.name(), "dport"), range);
+            close(writer, chain, closed, Some(range.protocol), &[is_protected]);
+        }
     }
 }
 

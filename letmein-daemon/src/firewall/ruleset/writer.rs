@@ -84,10 +84,9 @@ impl Writer {
         self.batch.add(NfListObject::Set(Box::new(set)));
     }
 
-    /// A set of intervals with these elements and no others.
+    /// A set with these elements and no others.
     pub(super) fn filled_set(&mut self, name: &str, types: &[&str], elements: Vec<Expression<'static>>) {
-        let mut set = self.set(name, types);
-        set.flags = Some(HashSet::from([SetFlag::Interval]));
+        let set = self.set(name, types);
         self.batch.add(NfListObject::Set(Box::new(set.clone())));
         self.batch.add_cmd(NfCmd::Flush(FlushObject::Set(Box::new(set))));
         if !elements.is_empty() {
