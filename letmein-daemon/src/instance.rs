@@ -6,17 +6,21 @@ use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Where the locks are; only root gets there.
 const FOLDER: &str = "/run/letmeind";
-/// This process's network namespace.
-const NAMESPACE: &str = "/proc/self/ns/net";
+/// The network namespace of this thread.
+const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// The right to be the only one. The kernel ends it with the process, however that ends.
 #[derive(Debug)]
-pub struct Instance(#[expect(dead_code, reason = "it is locked while it is open")] File);
+pub struct Instance {
+    namespace: u64,
+    #[expect(dead_code, reason = "it is locked while it is open")]
+    lock: File,
+}
 
 impl Instance {
     /// Claims this network namespace.
@@ -37,7 +41,10 @@ impl Instance {
             .open(&path)
             .with_context(|| format!("cannot open {}; run letmeind as root", path.display()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self {
+                namespace: namespace.ino(),
+                lock: file,
+            }),
             Err(TryLockError::WouldBlock) => bail!(
                 "another letmeind runs here already (`fuser {}` tells which); stop it first",
                 path.display()
@@ -46,6 +53,12 @@ impl Instance {
                 Err(error).with_context(|| format!("cannot lock {}", path.display()))
             }
         }
+    }
+
+    /// Where this instance leaves the keys of its leases to the next one.
+    #[must_use]
+    pub fn remembered(&self) -> PathBuf {
+        Path::new(FOLDER).join(format!("netns-{}.leases", self.namespace))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod ends;
+mod others;
 
 use crate::{
     clock,
@@ -13,7 +14,7 @@ use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -21,6 +22,11 @@ use tracing::{error, info, warn};
 const ROUNDING: Duration = Duration::from_millis(1);
 /// How many ended leases are forgotten at a time: it takes less than a millisecond.
 const SWEEP: usize = 1024;
+
+/// The kernel begins to collect what has run out after a second, and needs a tenth of a second for a million.
+const COLLECTION: Duration = Duration::from_millis(1200);
+/// How many of them a knock waits for, when others change nftables, too.
+const COLLECTIONS: u32 = 3;
 
 /// Why a genuine knock opens nothing.
 #[derive(Debug, Error)]
@@ -40,7 +46,8 @@ pub enum LeaseError {
 }
 
 /// Opens and closes leases. The kernel's sets are the record; the shield has a copy for the XDP program, and the
-/// mirror here only counts.
+/// mirror here counts, and knows what has to be put back when somebody has flushed the ruleset
+/// ([`healing`](crate::healing)).
 ///
 /// What opens is in the sets first and in the shield second, what closes the other way around: the shield lets in
 /// nobody whom the firewall would not.
@@ -50,41 +57,59 @@ pub struct Leases {
     limit: u32,
     ends: Ends,
     cuts: Cuts,
+    /// The rules could not be put back: nobody tries that again for a knock.
+    broken: bool,
 }
 
 impl Leases {
     /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
-    pub fn take_over(mut firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        let mut ends = Ends::default();
-        let mut cuts = Cuts::default();
-        let mut orphans = Vec::new();
-        let leases = firewall.leases()?;
+    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
+        Self::take_over_known(firewall, config, None)
+    }
+
+    /// The same, if it is known which leases there may be: where they are very many, reading them takes long.
+    pub fn take_over_known(
+        mut firewall: Firewall,
+        config: &Config,
+        known: Option<Vec<LeaseKey>>,
+    ) -> Result<Self, LeaseError> {
+        firewall.close_strays(known.as_deref())?;
+        let leases = match known {
+            Some(keys) => firewall.look_up(&keys)?,
+            None => firewall.leases()?,
+        };
         let now = clock::monotonic();
+        let mut taken = Self {
+            firewall,
+            shield: None,
+            limit: config.firewall.max_leases,
+            ends: Ends::default(),
+            cuts: Cuts::default(),
+            broken: false,
+        };
+        let mut orphans = Vec::new();
         for lease in leases {
-            if firewall.plans(&lease.key) {
+            if taken.firewall.plans(&lease.key) {
                 let end = after(now, lease.remaining + ROUNDING);
-                ends.set(lease.key, end);
-                if firewall.cuts(&lease.key) {
-                    cuts.set(lease.key, end);
+                taken.ends.set(lease.key, end);
+                if taken.firewall.cuts(&lease.key) {
+                    taken.cuts.set(lease.key, end);
                 }
             } else {
                 orphans.push(lease.key);
             }
         }
         if !orphans.is_empty() {
-            firewall.close(&orphans)?;
+            taken.firewall.close(&orphans)?;
             info!(
                 "closed {} leases of resources that are no longer configured",
                 orphans.len()
             );
         }
-        Ok(Self {
-            firewall,
-            shield: None,
-            limit: config.firewall.max_leases,
-            ends,
-            cuts,
-        })
+        if taken.ends.len() > 0 {
+            info!("{} leases of an earlier run go on", taken.ends.len());
+        }
+        Ok(taken)
     }
 
     /// The most leases that there may be at one time: after a change of the configuration there may be more than it
@@ -113,7 +138,7 @@ impl Leases {
     ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.make_room(&keys)?;
-        self.firewall.open(&keys, lease)?;
+        self.open_in_the_firewall(&keys, lease)?;
         // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
         let end = after(clock::monotonic(), lease);
         for key in &keys {
@@ -179,7 +204,7 @@ impl Leases {
         const AGAIN: Duration = Duration::from_secs(10);
         let now = clock::monotonic();
         let mut ended = self.cuts.take_ended(now);
-        let outcome = self.firewall.leases().and_then(|living| {
+        let outcome = self.firewall.look_up(&ended).and_then(|living| {
             let living: HashMap<_, _> = living.iter().map(|lease| (lease.key, lease.remaining)).collect();
             ended.retain(|key| {
                 let remaining = living.get(key);
@@ -203,6 +228,25 @@ impl Leases {
                 }
             }
         }
+    }
+
+    fn open_in_the_firewall(&mut self, keys: &[LeaseKey], lease: Duration) -> Result<(), LeaseError> {
+        let mut opened = self.firewall.open(keys, lease);
+        // Somebody has just flushed the ruleset, and nobody has come to put it back.
+        if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
+            self.repair()?;
+            opened = self.firewall.open(keys, lease);
+        }
+        for _ in 0..COLLECTIONS {
+            if !matches!(opened, Err(FirewallError::Full { .. })) {
+                break;
+            }
+            // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
+            // let it: each transaction makes it start over.
+            sleep(COLLECTION);
+            opened = self.firewall.open(keys, lease);
+        }
+        Ok(opened?)
     }
 
     /// Forgets leases that have ended, but not so many that anybody would have to wait.

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::Firewall,
+    instance::Instance,
     server,
 };
 use std::{io, path::PathBuf, process::ExitCode};
@@ -73,6 +74,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Down { config } => {
             let config = Config::load(&config)?;
+            // One that runs would put everything back at once.
+            let _only = Instance::claim()?;
             let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
             println!(
                 "{}",

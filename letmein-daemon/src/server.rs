@@ -5,10 +5,11 @@ use crate::{
     control::{limits::Connections, tcp, udp},
     exchange::Exchanges,
     firewall::Firewall,
-    forwarding,
+    forwarding, healing,
     instance::Instance,
+    interfaces::{self, Interfaces},
     leases::{self, Leases},
-    silent,
+    remembered, silent,
     userspace_gate::UserspaceGate,
     xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
 };
@@ -49,9 +50,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    let _only = Instance::claim()?;
+    let instance = Instance::claim()?;
     let firewall = Firewall::install(&config.firewall_plan())?;
-    let mut leases = Leases::take_over(firewall, &config)?;
+    let watch = firewall.watch()?;
+    let known = remembered::take(&instance.remembered());
+    let mut leases = Leases::take_over_known(firewall, &config, known)?;
     let udp_sockets = if config.udp_socket() {
         bind_udp(&config)?
     } else {
@@ -73,6 +76,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         leases: RefCell::new(leases),
     });
     spawn_local(leases::serve_cuts(Rc::clone(&state)));
+    spawn_local(healing::serve(Rc::clone(&state), watch));
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
     if state.config.gate.silent {
@@ -100,7 +104,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Whoever waits for this line may send a signal right after it.
     let signals = Signals::register()?;
     info!("ready on port {}", settings.port);
-    until_stopped(&gate, signals).await
+    until_stopped(&gate, signals).await?;
+    remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
+    Ok(())
 }
 
 /// Forgets ended leases for good.
@@ -127,6 +133,7 @@ fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
         XdpMode::Native => Mode::Native,
         XdpMode::Generic => Mode::Generic,
     };
+    let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
     let plan = Plan {
         settings: config.settings(),
         users: config.users().map(|(id, user)| (id, &user.key)).collect(),
@@ -163,14 +170,11 @@ fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
                 config.shielded_ports()
             );
         }
-        let attached = kernel.attach(interface, mode)?;
-        if attached.native {
-            info!("XDP program attached to {interface}, native");
-        } else {
-            warn!("XDP program attached to {interface}, generic: it works, but later and slower than native");
-        }
+        interfaces::tell("attached", &kernel.attach(interface, mode)?);
     }
-    Ok(udp::Gate::Kernel(Rc::new(RefCell::new(kernel))))
+    let kernel = Rc::new(RefCell::new(kernel));
+    spawn_local(interfaces.keep(Rc::clone(&kernel)));
+    Ok(udp::Gate::Kernel(kernel))
 }
 
 fn shield_plan(config: &Config, leases: &Leases) -> Option<ShieldPlan> {

@@ -47,7 +47,16 @@ impl Gate {
     }
 
     /// Starts it by this command, whose standard error is piped, and waits until it serves.
-    pub(crate) fn spawn(mut command: Command, folder: TempDir) -> anyhow::Result<Self> {
+    pub(crate) fn spawn(command: Command, folder: TempDir) -> anyhow::Result<Self> {
+        Self::spawn_and_wait_for(command, folder, "")
+    }
+
+    /// The same, but it has to say this before it serves.
+    pub(crate) fn spawn_and_wait_for(
+        mut command: Command,
+        folder: TempDir,
+        text: &str,
+    ) -> anyhow::Result<Self> {
         let mut process = command.spawn()?;
         let stderr = process.stderr.take().context("stderr was piped")?;
         let (sender, log) = channel();
@@ -64,6 +73,9 @@ impl Gate {
             log,
             _folder: folder,
         };
+        if !text.is_empty() {
+            started.wait_for(text)?;
+        }
         started.wait_for("ready")?;
         Ok(started)
     }
@@ -93,6 +105,11 @@ impl Gate {
         }
     }
 
+    /// The lines of the log that nobody has waited for yet.
+    pub fn log_so_far(&mut self) -> Vec<String> {
+        self.log.try_iter().collect()
+    }
+
     /// The counters by name, as the daemon logs them when asked by SIGUSR1.
     pub fn counters(&mut self) -> anyhow::Result<HashMap<String, u64>> {
         self.signal(Signal::SIGUSR1)?;
@@ -101,6 +118,16 @@ impl Gate {
         pairs
             .map(|(name, count)| Ok((name.to_owned(), count.parse()?)))
             .collect()
+    }
+
+    /// Holds it: it does nothing until [`go_on`](Self::go_on).
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGCONT)
     }
 
     /// Stops it and waits for it.

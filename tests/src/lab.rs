@@ -48,17 +48,22 @@ impl Lab {
             client: client?,
             other: other?,
         };
-        for (number, peer) in [(1, &lab.client), (2, &lab.other)] {
-            lab.join(number, &format!("to-peer{number}"), peer)?;
-        }
+        lab.join(1)?;
+        lab.join(2)?;
         Ok(lab)
+    }
+
+    /// Joins peer 1 (the client) or 2 (the other) to the server, by the server's interface `to-peer1` or `to-peer2`.
+    pub fn join(&self, number: u8) -> anyhow::Result<()> {
+        let peer = if number == 1 { &self.client } else { &self.other };
+        self.connect(number, &format!("to-peer{number}"), peer)
     }
 
     /// A host behind the server, which forwards for everybody from now on: number 2 of `10.77.3.0/24` and `fd77:3::/64`, by
     /// way of the server's interface `inside0`.
     pub fn inside(&self) -> anyhow::Result<Host> {
         let inside = Host::new("inside")?;
-        self.join(3, "inside0", &inside)?;
+        self.connect(3, "inside0", &inside)?;
         let forward = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
         self.server.run("sh", &["-c", forward])?;
         for (number, host) in [(1, &self.client), (2, &self.other), (3, &inside)] {
@@ -75,8 +80,8 @@ impl Lab {
         Ok(inside)
     }
 
-    /// Joins a peer to the server by a network with this number.
-    fn join(&self, number: u8, near: &str, peer: &Host) -> anyhow::Result<()> {
+    /// A cable from the server to a peer, and a network with this number on it.
+    fn connect(&self, number: u8, near: &str, peer: &Host) -> anyhow::Result<()> {
         let (server, far) = (&self.server, "to-server");
         let near_end = ["-n", &server.name, "link", "add", near, "type", "veth"];
         let far_end = ["peer", "name", far, "netns", &peer.name];

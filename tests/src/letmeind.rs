@@ -76,6 +76,11 @@ impl<'a> Letmeind<'a> {
         Gate::spawn(self.command("run")?, self.folder)
     }
 
+    /// Starts it and waits until it says this, on its way to serving.
+    pub fn start_and_wait_for(self, text: &str) -> anyhow::Result<Gate> {
+        Gate::spawn_and_wait_for(self.command("run")?, self.folder, text)
+    }
+
     /// Starts it and waits until it ends, as it has to.
     pub fn fail(self) -> anyhow::Result<Failure> {
         let Output { status, stderr, .. } = self.wait()?;

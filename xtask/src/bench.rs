@@ -36,6 +36,8 @@ enum What {
     Tags,
     /// Milliseconds from starting the client to the first accepted connection, with letmein 12 in turn.
     Open,
+    /// What a lease costs while nobody else has one, and while a million are open.
+    Leases,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
@@ -50,17 +52,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         What::Open => {
             install::packages(PACKAGES, options.yes)?;
             peers::install(options.yes)?;
-            let mut cargo = Command::new("cargo");
-            let packages = [
-                "build",
-                "--release",
-                "-p",
-                "letmein-daemon",
-                "-p",
-                "letmein-client",
-            ];
-            sh::run(cargo.current_dir(paths::workspace()).args(packages))?;
+            build_release()?;
             "open"
+        }
+        What::Leases => {
+            install::packages(PACKAGES, options.yes)?;
+            build_release()?;
+            "leases"
         }
     };
     let mut cargo = Command::new("cargo");
@@ -71,4 +69,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         cargo.args(["--quiet", "--", "--json"]);
     }
     sh::run(&mut cargo)
+}
+
+/// The programs that are measured, beside the benchmarks.
+fn build_release() -> anyhow::Result<()> {
+    let mut cargo = Command::new("cargo");
+    let packages = [
+        "build",
+        "--release",
+        "-p",
+        "letmein-daemon",
+        "-p",
+        "letmein-client",
+    ];
+    sh::run(cargo.current_dir(paths::workspace()).args(packages))
 }

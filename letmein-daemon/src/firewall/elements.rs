@@ -124,7 +124,24 @@ pub(super) fn write_element(
     }
 }
 
-/// Writes the attributes that name a set, for a dump.
+/// Writes the attributes that add these leases to a set, some hundred at most: a list is no longer than 64 KiB.
+pub(super) fn write_elements(outbox: &mut Vec<u8>, table: &str, name: &str, set: LeaseSet, leases: &[Lease]) {
+    let mut elements = PushSetelemListAttrs::new(outbox)
+        .push_table_bytes(table.as_bytes())
+        .push_set_bytes(name.as_bytes())
+        .nested_elements();
+    for lease in leases {
+        let element = elements
+            .nested_elem()
+            .nested_key()
+            .push_value(ElementKey::of(set, &lease.key).as_slice())
+            .end_nested();
+        let millis = u64::try_from(lease.remaining.as_millis()).unwrap_or(u64::MAX);
+        elements = element.push_timeout(millis.to_be()).end_nested();
+    }
+}
+
+/// Writes the attributes that name a set, for a dump of it or for emptying it.
 pub(super) fn write_set(outbox: &mut Vec<u8>, table: &str, set: &str) {
     drop(
         PushSetelemListAttrs::new(outbox)
@@ -144,6 +161,28 @@ pub(super) fn read_elements(set: LeaseSet, attributes: &[u8], mut each: impl FnM
             each(read_element(set, element.get_buf()));
         }
     }
+}
+
+/// Hands the key of each element in a message to `each`, if it can be one of a lease.
+pub(super) fn read_keys(set: LeaseSet, attributes: &[u8], mut each: impl FnMut(LeaseKey)) {
+    for attribute in SetelemListAttrs::new(attributes).flatten() {
+        let SetelemListAttrs::Elements(elements) = attribute else {
+            continue;
+        };
+        for SetelemListElemAttrs::Elem(element) in elements.flatten() {
+            element
+                .get_key()
+                .ok()
+                .and_then(|key| key.get_value().ok())
+                .and_then(|key| read_key(set, key))
+                .map(&mut each);
+        }
+    }
+}
+
+/// The name of the set that a message is about.
+pub(super) fn set_name(attributes: &[u8]) -> Option<&str> {
+    SetelemListAttrs::new(attributes).get_set().ok()?.to_str().ok()
 }
 
 /// The same for a set of UDP flows that were cut: client address, client port, port here.

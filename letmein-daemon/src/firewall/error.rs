@@ -172,7 +172,7 @@ pub enum FirewallError {
     /// The lease sets have gone.
     #[error(
         "the lease sets in table `inet {table}` are gone (was the ruleset flushed, or nftables restarted?): \
-         restart letmeind to install them again"
+         letmeind puts them back as soon as it can, and its log tells if something is in the way"
     )]
     NotInstalled {
         /// The table they were in.
@@ -203,6 +203,10 @@ pub enum FirewallError {
         #[source]
         errno: Errno,
     },
+
+    /// No notifications.
+    #[error("cannot listen to what others change in nftables")]
+    Watch(#[source] io::Error),
 
     /// The kernel refused for another reason, or did not answer.
     #[error("the kernel's nftables failed while {doing}")]

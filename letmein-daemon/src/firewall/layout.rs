@@ -132,16 +132,25 @@ impl Layout {
     pub(super) fn wants(&self, name: &str) -> bool {
         match self.parse(name) {
             Some(set) => self.sets.contains(&set),
-            None => {
-                self.port_sets().any(|(wanted, _)| wanted == name)
-                    || (self.cuts() && CUT_FLOWS.iter().any(|(_, flows, _)| self.name(flows) == name))
-            }
+            None => self.all_names().iter().any(|wanted| wanted == name),
         }
     }
 
     /// All sets of leases that the plan needs.
     pub(super) fn sets(&self) -> impl Iterator<Item = LeaseSet> + '_ {
         self.sets.iter().copied()
+    }
+
+    /// Whether any port is leased in another way than by itself, for one address.
+    pub(super) fn has_various(&self) -> bool {
+        self.ports
+            .values()
+            .any(|protected| protected.ports.is_range() || protected.ipv6_prefix != Family::V6.bits())
+    }
+
+    /// Whether the plan has this set of leases.
+    pub(super) fn has(&self, set: LeaseSet) -> bool {
+        self.sets.contains(&set)
     }
 
     /// The set that a lease belongs to. One for a port that is not protected (any more) is for that port alone.
@@ -197,8 +206,18 @@ impl Layout {
         format!("{}{what}", self.begin)
     }
 
+    /// The names of all sets that the plan needs.
+    pub(super) fn all_names(&self) -> Vec<String> {
+        let flows = CUT_FLOWS.iter().filter(|_| self.cuts());
+        self.sets()
+            .map(|set| self.name(set))
+            .chain(self.port_sets().map(|(name, _)| name))
+            .chain(flows.map(|(_, flows, _)| self.name(flows)))
+            .collect()
+    }
+
     /// The set of leases with this name, of this plan or an earlier one.
-    fn parse(&self, name: &str) -> Option<LeaseSet> {
+    pub(super) fn parse(&self, name: &str) -> Option<LeaseSet> {
         LeaseSet::parse(name.strip_prefix(self.begin)?)
     }
 }

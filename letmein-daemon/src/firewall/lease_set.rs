@@ -11,7 +11,7 @@ use super::plan::{Jump, Protected};
 use super::ports::PortRange;
 
 /// The family of the addresses in a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Family {
     V4,
     V6,
@@ -38,7 +38,7 @@ impl Family {
 }
 
 /// What the leases in a set are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     /// Single ports, each element for one.
     Ports,
@@ -49,7 +49,7 @@ pub(super) enum Kind {
 }
 
 /// A set of leases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LeaseSet {
     pub family: Family,
     /// Leading bits of an address that count.

@@ -32,7 +32,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn parse(json: &[u8]) -> serde_json::Result<Self> {
+    /// What is said of this table in a listing of several; `None` if it is not among them.
+    pub(super) fn parse(json: &[u8], table: &str) -> serde_json::Result<Option<Self>> {
         let document: Value = serde_json::from_slice(json)?;
         let objects = document
             .get("nftables")
@@ -40,11 +41,15 @@ impl Listing {
             .into_iter()
             .flatten();
         let objects = objects.filter_map(Value::as_object).flatten();
-        Ok(Self {
-            objects: objects
-                .map(|(kind, object)| (kind.clone(), object.clone()))
-                .collect(),
-        })
+        let of_table = |(kind, object): &(&String, &Value)| {
+            text(object, if *kind == "table" { "name" } else { "table" }) == Some(table)
+        };
+        let objects: Vec<_> = objects
+            .filter(of_table)
+            .map(|(kind, object)| (kind.clone(), object.clone()))
+            .collect();
+        let found = objects.iter().any(|(kind, _)| kind == "table");
+        Ok(found.then_some(Self { objects }))
     }
 
     fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -111,7 +116,7 @@ impl Listing {
         for (kind, object) in &self.objects {
             let name = text(object, "name").unwrap_or_default();
             let ours = match kind.as_str() {
-                "metainfo" | "table" | "rule" => true,
+                "table" | "rule" => true,
                 "chain" => GUARD_CHAINS.iter().any(|(ours, _)| *ours == name),
                 "set" => layout.shape(name).is_some(),
                 _ => false,
@@ -281,7 +286,23 @@ mod tests {
     }
 
     fn listing(objects: &[&str]) -> Listing {
-        Listing::parse(format!(r#"{{"nftables": [{}]}}"#, objects.join(",")).as_bytes()).unwrap()
+        let mut objects: Vec<Value> = objects
+            .iter()
+            .map(|object| serde_json::from_str(object).unwrap())
+            .collect();
+        for object in &mut objects {
+            for (_, fields) in object.as_object_mut().unwrap() {
+                fields["table"] = "t".into();
+            }
+        }
+        let other = r#"{"chain": {"name": "other", "table": "another"}}"#;
+        objects.extend([
+            serde_json::json!({"table": {"name": "t"}}),
+            serde_json::from_str(other).unwrap(),
+        ]);
+        let document = serde_json::json!({ "nftables": objects }).to_string();
+        assert!(Listing::parse(document.as_bytes(), "another").unwrap().is_none());
+        Listing::parse(document.as_bytes(), "t").unwrap().unwrap()
     }
 
     const OUR_CHAIN: &str = r#"{"chain": {"name": "input", "hook": "input", "type": "filter"}}"#;

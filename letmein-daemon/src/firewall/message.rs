@@ -2,15 +2,11 @@
 
 use netlink_bindings::builtin::Nlmsghdr;
 use netlink_bindings::nftables::Nfgenmsg;
-use nix::errno::Errno;
 
-// linux/netlink.h
-pub(super) const NLMSG_ERROR: u16 = 2;
-pub(super) const NLMSG_DONE: u16 = 3;
-pub(super) const NLM_F_REQUEST: u16 = 0x001;
-pub(super) const NLM_F_ACK: u16 = 0x004;
-pub(super) const NLM_F_DUMP_INTR: u16 = 0x010;
-pub(super) const NLM_F_DUMP: u16 = 0x300;
+pub(super) use crate::netlink::{
+    Answer, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, answers,
+};
+
 // linux/netfilter/nfnetlink.h
 pub(super) const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 pub(super) const NFNL_MSG_BATCH_END: u16 = 0x11;
@@ -18,12 +14,16 @@ pub(super) const NFNL_SUBSYS_NFTABLES: u16 = 10;
 // linux/netfilter.h
 pub(super) const NFPROTO_INET: u8 = 1;
 
-/// What is asked about elements of a set (the kernel's `linux/netfilter/nf_tables.h`).
+/// What is asked (the kernel's `linux/netfilter/nf_tables.h`): about elements of a set, if nothing else is said.
 #[derive(Clone, Copy)]
 pub(super) enum Request {
     New,
     Get,
     Delete,
+    GetTables,
+    GetChains,
+    GetRules,
+    GetSets,
 }
 
 impl Request {
@@ -33,47 +33,11 @@ impl Request {
                 Self::New => 12,
                 Self::Get => 13,
                 Self::Delete => 14,
+                Self::GetTables => 1,
+                Self::GetChains => 4,
+                Self::GetRules => 7,
+                Self::GetSets => 10,
             }
-    }
-}
-
-/// One message from the kernel.
-pub(super) struct Answer<'a> {
-    pub kind: u16,
-    pub flags: u16,
-    pub sequence: u32,
-    pub payload: &'a [u8],
-}
-
-impl Answer<'_> {
-    /// The error that an `NLMSG_ERROR` or `NLMSG_DONE` carries: a negated errno, 0 for none.
-    pub(super) fn errno(&self) -> Option<Errno> {
-        let code = self
-            .payload
-            .first_chunk()
-            .copied()
-            .map_or(-(Errno::EBADMSG as i32), i32::from_ne_bytes);
-        (code != 0).then(|| Errno::from_raw(code.wrapping_neg()))
-    }
-}
-
-/// Cuts a datagram into its messages. An error echoes the request, which may be cut off at the end of the
-/// inbox.
-pub(super) fn answers(mut datagram: &[u8], each: &mut impl FnMut(&Answer<'_>)) {
-    while let Some(header) = datagram.get(..Nlmsghdr::len()).and_then(Nlmsghdr::new_from_slice) {
-        let length = usize::try_from(header.len)
-            .unwrap_or(usize::MAX)
-            .min(datagram.len());
-        let Some(payload) = datagram.get(Nlmsghdr::len()..length) else {
-            return;
-        };
-        each(&Answer {
-            kind: header.r#type,
-            flags: header.flags,
-            sequence: header.seq,
-            payload,
-        });
-        datagram = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
 }
 
@@ -127,6 +91,8 @@ pub(super) fn set_flags(outbox: &mut [u8], start: usize, flags: u16) {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     /// Each message of a datagram as (kind, sequence, errno).

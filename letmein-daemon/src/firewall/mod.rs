@@ -19,8 +19,11 @@ mod nft;
 mod plan;
 mod ports;
 mod ruleset;
+mod shape;
+mod watch;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::thread;
 use std::time::Duration;
 
@@ -33,13 +36,16 @@ pub use self::plan::{
     Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Hook, Jump, JumpTo, Mode, Protected,
 };
 pub use self::ports::PortRange;
+pub use self::watch::{Changes, Watch};
 
-use self::elements::{ElementKey, read_elements, write_element, write_set};
+use self::elements::{ElementKey, read_elements, set_name, write_element, write_elements, write_set};
 use self::layout::Layout;
-use self::lease_set::LeaseSet;
+use self::lease_set::{Kind, LeaseSet};
 use self::listing::Stale;
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
+use self::plan::{CUT_CHAIN, Scope};
+use self::shape::Shape;
 
 /// The shortest lease. The kernel counts in jiffies of up to 10 ms, and takes a timeout below one for
 /// "never".
@@ -50,14 +56,21 @@ const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 const GROWTH: Duration = Duration::from_millis(20);
 /// How often to start over when the kernel's state moved while it was being changed or read.
 const ATTEMPTS: usize = 5;
+/// Elements in one message.
+const TOGETHER: usize = 512;
 
 /// The installed firewall, and the way to its leases.
 ///
 /// Dropping it changes nothing: protected ports stay closed, leases run on.
 pub struct Firewall {
     transport: Transport,
+    plan: FirewallPlan,
     layout: Layout,
-    capacity: u32,
+    scope: Scope,
+    /// What was there after the rules were installed.
+    installed: Shape,
+    /// Sets of leases that were made anew since, and do not have all their leases again.
+    lost: BTreeSet<LeaseSet>,
 }
 
 impl Firewall {
@@ -65,63 +78,143 @@ impl Firewall {
     ///
     /// One transaction: at no moment is a protected port open to all.
     pub fn install(plan: &FirewallPlan) -> Result<Self, FirewallError> {
-        plan.check()?;
-        let layout = plan.layout();
-        let chains = plan.chains();
-        let cut = layout.cuts().then(|| layout.name(plan::CUT_CHAIN));
-        let names: Vec<_> = chains
-            .iter()
-            .map(|(_, chain)| *chain)
-            .chain(cut.as_deref())
-            .collect();
-        let stale = match &plan.mode {
-            Mode::Guard { .. } => match nft::list(GUARD_TABLE)? {
-                Some(listing) => {
-                    listing.check_guard(&layout)?;
-                    listing.stale(&layout, &names)
-                }
-                None => Stale::default(),
-            },
-            Mode::Chain { table, chain } => {
-                if let Some(guard) = nft::list(GUARD_TABLE)?
-                    && guard.marked_rules().next().is_some()
-                {
-                    return Err(FirewallError::GuardLeft);
-                }
-                let Some(listing) = nft::list(table)? else {
-                    return Err(FirewallError::NoTable {
-                        table: table.clone(),
-                        chain: chain.clone(),
-                    });
-                };
-                listing.check_user(&layout, &chains)?;
-                for jump in &plan.jumps {
-                    for to in &jump.to {
-                        listing.check_jump(table, &chains, jump.resource, &to.chain)?;
-                    }
-                }
-                for (_, chain) in chains.iter().filter(|(_, chain)| !listing.is_jumped_to(chain)) {
-                    warn!(
-                        "no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing there"
-                    );
-                }
-                listing.stale(&layout, &names)
-            }
-        };
-        nft::apply(ruleset::install(plan, &layout, &stale), "installing the rules")?;
-
-        let transport =
-            Transport::open().map_err(|errno| netlink_error(errno, "opening a netlink socket"))?;
         let mut firewall = Self {
-            transport,
-            layout,
-            capacity: plan.capacity,
+            transport: Transport::open().map_err(|errno| netlink_error(errno, "opening a netlink socket"))?,
+            layout: plan.layout(),
+            scope: plan.scope(),
+            plan: plan.clone(),
+            installed: Shape::default(),
+            lost: BTreeSet::new(),
         };
-        firewall.close_strays()?;
+        firewall.installed = firewall.write_rules()?;
         firewall.check_cut()?;
-        let kept = firewall.leases()?.len();
-        info!(table = firewall.layout.table, kept, "firewall installed");
+        info!(table = firewall.layout.table, "firewall installed");
         Ok(firewall)
+    }
+
+    /// Notifications of what others do to the rules and leases from now on. Needs a runtime.
+    pub fn watch(&self) -> Result<Watch, FirewallError> {
+        let port = self.transport.port();
+        let watch = port
+            .map_err(io::Error::from)
+            .and_then(|port| Watch::open(self.scope.clone(), port));
+        watch.map_err(FirewallError::Watch)
+    }
+
+    /// Whether rules and sets are as they were after installing.
+    pub fn is_intact(&mut self) -> Result<bool, FirewallError> {
+        Ok(self.read_shape()? == self.installed)
+    }
+
+    /// Installs the rules again. Lease sets that had to be made anew are empty, and [`lacks`](Self::lacks) their leases
+    /// until [`all_restored`](Self::all_restored).
+    pub fn repair(&mut self) -> Result<(), FirewallError> {
+        let now = self.write_rules()?;
+        let sets: Vec<_> = self.layout.sets().collect();
+        for set in sets {
+            let name = self.layout.name(set);
+            if !now.has_same_set(&self.installed, &name) {
+                self.lost.insert(set);
+                // Whoever made it may have filled it from a file, with leases that are long over.
+                self.empty(&name)?;
+            }
+        }
+        self.installed = now;
+        Ok(())
+    }
+
+    /// Whether the set of this lease was made anew, and the lease is to be put back.
+    #[must_use]
+    pub fn lacks(&self, key: &LeaseKey) -> bool {
+        self.lost.contains(&self.layout.set_of(key))
+    }
+
+    /// Whether any set lacks leases.
+    #[must_use]
+    pub fn lacks_any(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// All leases that were lost are back.
+    pub fn all_restored(&mut self) {
+        self.lost.clear();
+    }
+
+    /// Writes the rules, and reads back what is there then.
+    fn write_rules(&mut self) -> Result<Shape, FirewallError> {
+        for _ in 0..ATTEMPTS {
+            let rules = check_and_apply(&self.plan)?;
+            let shape = self.read_shape()?;
+            // Otherwise somebody was quick to undo it.
+            if shape.is_complete(&self.scope, rules) {
+                return Ok(shape);
+            }
+        }
+        Err(FirewallError::NotInstalled {
+            table: self.layout.table.clone(),
+        })
+    }
+
+    fn read_shape(&mut self) -> Result<Shape, FirewallError> {
+        let mut outcome = Err(Errno::EINTR);
+        for _ in 0..ATTEMPTS {
+            outcome = Shape::read(&mut self.transport, &self.scope);
+            if !matches!(outcome, Err(Errno::EINTR)) {
+                break;
+            }
+        }
+        outcome.map_err(|errno| netlink_error(errno, "reading the rules"))
+    }
+
+    fn empty(&mut self, set: &str) -> Result<(), FirewallError> {
+        let Self {
+            transport, layout, ..
+        } = self;
+        let outcome = transport.transact(|transaction| {
+            transaction.push(Request::Delete, |outbox| write_set(outbox, &layout.table, set));
+        });
+        outcome.map_err(|refusal| self.lease_error(refusal.errno, "emptying a lease set"))
+    }
+
+    /// Puts leases back into sets that had to be made anew, all or none of them. What has less than the shortest
+    /// lifetime left is left out. Returns how many that are.
+    pub fn restore(&mut self, leases: &[Lease]) -> Result<usize, FirewallError> {
+        let Self {
+            transport, layout, ..
+        } = self;
+        let mut by_set: BTreeMap<LeaseSet, Vec<Lease>> = BTreeMap::new();
+        for lease in leases
+            .iter()
+            .filter(|lease| (SHORTEST..=LONGEST).contains(&lease.remaining))
+        {
+            by_set.entry(layout.set_of(&lease.key)).or_default().push(*lease);
+        }
+        let outcome = transport.transact(|transaction| {
+            for (set, leases) in &by_set {
+                let name = layout.name(set);
+                for leases in leases.chunks(TOGETHER) {
+                    transaction.push(Request::New, |outbox| {
+                        write_elements(outbox, &layout.table, &name, *set, leases);
+                    });
+                }
+            }
+        });
+        match outcome {
+            Ok(()) => Ok(by_set.values().map(Vec::len).sum()),
+            Err(Refusal { errno, .. }) => Err(self.lease_error(errno, "putting leases back")),
+        }
+    }
+
+    fn lease_error(&self, errno: Errno, doing: &'static str) -> FirewallError {
+        match errno {
+            Errno::ENOENT => FirewallError::NotInstalled {
+                table: self.layout.table.clone(),
+            },
+            Errno::ENFILE => FirewallError::Full {
+                capacity: self.plan.capacity,
+            },
+            errno => netlink_error(errno, doing),
+        }
     }
 
     /// Opens every key for `lifetime` from now (rounded down to what the kernel counts in), or none of them.
@@ -135,9 +228,7 @@ impl Firewall {
             u64::try_from(lifetime.as_millis()).map_err(|_overflow| FirewallError::Lifetime { lifetime })?;
         let doing = "opening a lease";
         let Self {
-            transport,
-            layout,
-            capacity,
+            transport, layout, ..
         } = self;
         for _ in 0..ATTEMPTS {
             // Kernels before 6.12 keep the old clock of an element that is added again, and a deletion fails
@@ -170,19 +261,7 @@ impl Firewall {
                     errno: Errno::ENOENT,
                     message: Some(index),
                 }) if index % 3 == 1 => {}
-                Err(Refusal {
-                    errno: Errno::ENOENT, ..
-                }) => {
-                    return Err(FirewallError::NotInstalled {
-                        table: layout.table.clone(),
-                    });
-                }
-                Err(Refusal {
-                    errno: Errno::ENFILE, ..
-                }) => {
-                    return Err(FirewallError::Full { capacity: *capacity });
-                }
-                Err(Refusal { errno, .. }) => return Err(netlink_error(errno, doing)),
+                Err(Refusal { errno, .. }) => return Err(self.lease_error(errno, doing)),
             }
         }
         Err(FirewallError::Netlink {
@@ -221,13 +300,28 @@ impl Firewall {
         }
     }
 
-    /// Closes leases for ports that are leased in another way than when these were opened: by another prefix, or as
-    /// part of a range. A lease opens what was asked for, and never turns into one for something else.
-    fn close_strays(&mut self) -> Result<(), FirewallError> {
-        let sets: Vec<_> = self.layout.sets().collect();
+    /// Closes leases for ports that are leased in another way than when these were opened: by another prefix, or as part of
+    /// a range. A lease opens what was asked for, and never turns into one for something else. It is enough to look for
+    /// those that are known, if any are.
+    pub fn close_strays(&mut self, known: Option<&[LeaseKey]>) -> Result<(), FirewallError> {
+        // The others are for one thing each, which is in their names.
+        let sets: Vec<_> = self.layout.sets().filter(|set| set.kind == Kind::Ports).collect();
+        if !self.layout.has_various() {
+            return Ok(());
+        }
         for set in sets {
-            let leases = self.dump(set)?;
-            for lease in leases {
+            let strays: Vec<_> = match known {
+                None => self.dump(set)?,
+                Some(keys) => {
+                    let of_family = keys
+                        .iter()
+                        .filter(|key| key.port().is_some() && self.layout.set_of(key).family == set.family);
+                    let elsewhere = of_family.filter(|key| self.layout.set_of(key) != set);
+                    let keys: Vec<_> = elsewhere.copied().collect();
+                    self.look_up_in(&keys, |_| set)?
+                }
+            };
+            for lease in strays {
                 if self.layout.set_of(&lease.key) != set {
                     self.close_in(set, &lease.key)?;
                     info!(
@@ -246,7 +340,46 @@ impl Firewall {
         self.layout.plans(key)
     }
 
-    /// All leases that live, as the kernel has them.
+    /// Those of these leases that live. Of a very large set this asks for each in microseconds, while reading it
+    /// takes the square of its size.
+    pub fn look_up(&mut self, keys: &[LeaseKey]) -> Result<Vec<Lease>, FirewallError> {
+        let layout = self.layout.clone();
+        self.look_up_in(keys, |key| layout.set_of(key))
+    }
+
+    fn look_up_in(
+        &mut self,
+        keys: &[LeaseKey],
+        set_of: impl Fn(&LeaseKey) -> LeaseSet,
+    ) -> Result<Vec<Lease>, FirewallError> {
+        let Self {
+            transport, layout, ..
+        } = self;
+        let mut found = Vec::new();
+        for keys in keys.chunks(TOGETHER) {
+            let outcome = transport.ask(
+                |questions| {
+                    for key in keys {
+                        let set = set_of(key);
+                        let (name, element) = (layout.name(set), ElementKey::of(set, key));
+                        questions.push(Request::Get, |outbox| {
+                            write_element(outbox, &layout.table, &name, &element, None);
+                        });
+                    }
+                },
+                |answer| {
+                    if let Some(set) = set_name(answer).and_then(|name| layout.parse(name)) {
+                        read_elements(set, answer, |lease| found.extend(lease));
+                    }
+                },
+            );
+            outcome.map_err(|errno| netlink_error(errno, "looking up leases"))?;
+        }
+        Ok(found)
+    }
+
+    /// All leases that live, as the kernel has them. For each answer the kernel begins to count at the first element
+    /// again, so that ten times as many take a hundred times as long.
     pub fn leases(&mut self) -> Result<Vec<Lease>, FirewallError> {
         let sets: Vec<_> = self.layout.sets().collect();
         let mut leases = Vec::new();
@@ -322,6 +455,53 @@ impl Firewall {
         }
         Ok(found)
     }
+}
+
+/// Checks whether the plan fits what is there, and carries it out. Returns how many rules it has.
+fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
+    plan.check()?;
+    let layout = plan.layout();
+    let chains = plan.chains();
+    let cut = layout.cuts().then(|| layout.name(CUT_CHAIN));
+    let names: Vec<_> = chains
+        .iter()
+        .map(|(_, chain)| *chain)
+        .chain(cut.as_deref())
+        .collect();
+    let stale = match &plan.mode {
+        Mode::Guard { .. } => match nft::list(GUARD_TABLE)? {
+            Some(listing) => {
+                listing.check_guard(&layout)?;
+                listing.stale(&layout, &names)
+            }
+            None => Stale::default(),
+        },
+        Mode::Chain { table, chain } => {
+            if let Some(guard) = nft::list(GUARD_TABLE)?
+                && guard.marked_rules().next().is_some()
+            {
+                return Err(FirewallError::GuardLeft);
+            }
+            let Some(listing) = nft::list(table)? else {
+                return Err(FirewallError::NoTable {
+                    table: table.clone(),
+                    chain: chain.clone(),
+                });
+            };
+            listing.check_user(&layout, &chains)?;
+            for jump in &plan.jumps {
+                for to in &jump.to {
+                    listing.check_jump(table, &chains, jump.resource, &to.chain)?;
+                }
+            }
+            for (_, chain) in chains.iter().filter(|(_, chain)| !listing.is_jumped_to(chain)) {
+                warn!("no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing there");
+            }
+            listing.stale(&layout, &names)
+        }
+    };
+    nft::apply(ruleset::install(plan, &layout, &stale), "installing the rules")?;
+    Ok(ruleset::rules(plan, &layout))
 }
 
 fn any_twice(leases: &[Lease]) -> bool {

@@ -8,10 +8,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use netlink_bindings::nftables::Nfgenmsg;
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::SndBufForce;
+use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send,
+    setsockopt, socket,
 };
+
+use crate::netlink::retry;
 
 use super::message::{
     Answer, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET, NLM_F_ACK,
@@ -21,6 +24,8 @@ use super::message::{
 
 /// The largest transaction, in bytes as the kernel accounts for them: some ten thousand leases.
 const OUTBOX: usize = 4 * 1024 * 1024;
+/// Room for the answers to some hundred questions, each of which takes a page and more.
+const ANSWERS: usize = 8 * 1024 * 1024;
 /// The largest datagram that the kernel makes of a dump.
 const INBOX: usize = 32 * 1024;
 
@@ -70,14 +75,22 @@ impl Transport {
             SockFlag::SOCK_CLOEXEC,
             SockProtocol::NetlinkNetFilter,
         )?;
+        // The kernel chooses the address: now, so that it is known before the first transaction.
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // Whoever is refused this is refused the transactions too, and hears it then.
         let _refused = setsockopt(&socket, SndBufForce, &OUTBOX);
+        let _refused = setsockopt(&socket, RcvBufForce, &ANSWERS);
         Ok(Self {
             socket,
             sequence: 0,
             outbox: Vec::new(),
             inbox: vec![0; INBOX].into_boxed_slice(),
         })
+    }
+
+    /// Its address: what the kernel tells others of our transactions bears it.
+    pub(super) fn port(&self) -> Result<u32, Errno> {
+        getsockname::<NetlinkAddr>(self.socket.as_raw_fd()).map(|address| address.pid())
     }
 
     /// All the messages that `write` pushes, or none of them.
@@ -142,6 +155,39 @@ impl Transport {
             None if acknowledged => Ok(()),
             None => Err(Errno::ENODATA.into()),
         }
+    }
+
+    /// Asks many questions at once, each of which has one answer. Hands the attributes of those that are no error to
+    /// `each`; what does not exist is no error either.
+    pub(super) fn ask(
+        &mut self,
+        write: impl FnOnce(&mut Transaction<'_>),
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), Errno> {
+        self.outbox.clear();
+        let begin = self.sequence;
+        let mut questions = Transaction {
+            outbox: &mut self.outbox,
+            sequence: begin,
+            last: None,
+        };
+        write(&mut questions);
+        self.sequence = questions.sequence;
+        let mut missing = self.sequence.wrapping_sub(begin);
+        if missing == 0 {
+            return Ok(());
+        }
+        let mut outcome = Ok(());
+        self.exchange(|answer| {
+            missing = missing.saturating_sub(1);
+            match (answer.kind, answer.errno()) {
+                (NLMSG_ERROR, None | Some(Errno::ENOENT)) => {}
+                (NLMSG_ERROR, Some(errno)) => outcome = Err(errno),
+                _ => each(answer.payload.get(Nfgenmsg::len()..).unwrap_or_default()),
+            }
+        })?;
+        // An answer that got lost must not look like a lease that is not there.
+        if missing > 0 { Err(Errno::ENOBUFS) } else { outcome }
     }
 
     /// Hands the attributes of each answer of a dump to `each`. `EINTR` says that the rules changed
@@ -226,15 +272,6 @@ impl Transport {
                 Err(Errno::ENOBUFS) => {}
                 Err(errno) => return Err(errno),
             }
-        }
-    }
-}
-
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            outcome => return outcome,
         }
     }
 }

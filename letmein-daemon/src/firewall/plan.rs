@@ -208,6 +208,14 @@ impl Default for Mode {
     }
 }
 
+/// What is ours, so that a change of it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub layout: Layout,
+    pub chains: Vec<String>,
+    pub sets: Vec<String>,
+}
+
 impl FirewallPlan {
     /// The ranges among the protected ports for which this holds. They have rules of their own, and are not in the sets of
     /// ports: a set with intervals is not renewed in one step by kernels before 6.10, so that for a moment what it closes
@@ -256,6 +264,17 @@ impl FirewallPlan {
 
     pub(super) fn layout(&self) -> Layout {
         Layout::of(self)
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        let layout = self.layout();
+        let chains = self.chains().into_iter().map(|(_, chain)| chain.to_owned());
+        let cut = layout.cuts().then(|| layout.name(CUT_CHAIN));
+        Scope {
+            chains: chains.chain(cut).collect(),
+            sets: layout.all_names(),
+            layout,
+        }
     }
 
     /// Refuses what nft would refuse with less to go on.

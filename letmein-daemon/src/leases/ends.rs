@@ -47,6 +47,11 @@ impl Ends {
         self.by_key.contains_key(key)
     }
 
+    /// When it ends, if it is known.
+    pub fn end(&self, key: &LeaseKey) -> Option<u64> {
+        self.by_key.get(key).copied()
+    }
+
     pub fn len(&self) -> usize {
         self.by_key.len()
     }

@@ -1,7 +1,10 @@
 //! Hooking the program into the interfaces.
 
 use super::error::XdpError;
-use aya::programs::{ProgramError, Xdp, XdpMode, xdp::XdpError as AyaXdpError};
+use aya::programs::{
+    ProgramError, Xdp, XdpMode,
+    xdp::{XdpError as AyaXdpError, XdpLinkId},
+};
 use nix::errno::Errno;
 use std::io;
 
@@ -26,28 +29,31 @@ pub struct Attached {
 }
 
 /// Attaches the program to one interface. It is detached when the program is dropped.
-pub(super) fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<Attached, XdpError> {
-    let attached = |native| Attached {
-        interface: interface.to_owned(),
-        native,
+pub(super) fn attach(
+    program: &mut Xdp,
+    interface: &str,
+    mode: Mode,
+) -> Result<(XdpLinkId, Attached), XdpError> {
+    let attached = |native| {
+        let interface = interface.to_owned();
+        move |link| (link, Attached { interface, native })
     };
     match mode {
-        Mode::Generic => try_attach(program, interface, XdpMode::Skb).map(|()| attached(false)),
-        Mode::Native => try_attach(program, interface, XdpMode::Driver).map(|()| attached(true)),
+        Mode::Generic => try_attach(program, interface, XdpMode::Skb).map(attached(false)),
+        Mode::Native => try_attach(program, interface, XdpMode::Driver).map(attached(true)),
         Mode::Auto => match try_attach(program, interface, XdpMode::Driver) {
-            Ok(()) => Ok(attached(true)),
             Err(XdpError::NotSupported { .. }) => {
-                try_attach(program, interface, XdpMode::Skb).map(|()| attached(false))
+                try_attach(program, interface, XdpMode::Skb).map(attached(false))
             }
-            Err(error) => Err(error),
+            outcome => outcome.map(attached(true)),
         },
     }
 }
 
-fn try_attach(program: &mut Xdp, interface: &str, mode: XdpMode) -> Result<(), XdpError> {
+fn try_attach(program: &mut Xdp, interface: &str, mode: XdpMode) -> Result<XdpLinkId, XdpError> {
     let interface_name = interface.to_owned();
     match program.attach(interface, mode) {
-        Ok(_) => Ok(()),
+        Ok(link) => Ok(link),
         Err(ProgramError::UnknownInterface { .. }) => Err(XdpError::NoInterface {
             interface: interface_name,
         }),

@@ -13,7 +13,7 @@ use crate::silent::tags::{Change, EPOCHS};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
-    programs::{ProgramError, Xdp},
+    programs::{ProgramError, Xdp, xdp::XdpLinkId},
 };
 use letmein_common::{
     UserId,
@@ -62,6 +62,7 @@ pub struct SilentPlan<'a> {
 /// The loaded program. Dropping it detaches and unloads it.
 pub struct KernelGate {
     ebpf: Ebpf,
+    links: std::collections::HashMap<String, XdpLinkId>,
     tags: HashMap<MapData, u64, [u64; 5]>,
     remembers: bool,
     shield: Option<Shield>,
@@ -118,6 +119,7 @@ impl KernelGate {
         let tags = take(&mut ebpf, "TAGS")?;
         Ok(Self {
             ebpf,
+            links: std::collections::HashMap::new(),
             tags,
             remembers,
             shield,
@@ -126,9 +128,21 @@ impl KernelGate {
         })
     }
 
-    /// Attaches the program to an interface.
+    /// Attaches the program to an interface, instead of to one that had this name before.
     pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, XdpError> {
-        attach::attach(program_mut(&mut self.ebpf)?, interface, mode)
+        let program = program_mut(&mut self.ebpf)?;
+        if let Some(link) = self.links.remove(interface) {
+            // Nothing is left to detach where the interface has gone.
+            let _gone = program.detach(link);
+        }
+        let (link, attached) = attach::attach(program, interface, mode)?;
+        self.links.insert(interface.to_owned(), link);
+        Ok(attached)
+    }
+
+    /// The kernel's number of the loaded program.
+    pub fn program_id(&self) -> Result<u32, XdpError> {
+        Ok(self.program()?.info().map_err(XdpError::Verifier)?.id())
     }
 
     /// Lets the RESPONSE to a challenge pass until it lapses.

@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 
-use letmein_daemon::firewall::{Firewall, FirewallPlan, LeaseKey, PortRange, Protected, Protocol};
+use letmein_daemon::firewall::{
+    Firewall, FirewallError, FirewallPlan, LeaseKey, PortRange, Protected, Protocol,
+};
 
 use super::packets::{ANSWER, Client, GUEST, GUEST6, NEIGHBOUR6, SILENCE, STRANGER, load_users_rules};
 use super::{HOUR, chain, elements, guard, in_namespace, key, nft, one};
@@ -148,18 +150,29 @@ fn leases_do_not_survive_a_change_of_what_they_open() {
             let shorter = PortRange { last: 60500, ..MOSH };
             other.protected = vec![one(Protocol::Tcp, 22), shorter.into()];
             let mut next = Firewall::install(&other).unwrap();
+            next.close_strays(None).unwrap();
             let left: Vec<_> = next.leases().unwrap().iter().map(|lease| lease.key).collect();
             assert_eq!(left, [key(GUEST, Protocol::Tcp, 22)]);
             let rules = nft(&["list", "table", "inet", &plan_table(&plan)]);
             for gone in ["leases6_64", "60000-61000"] {
                 assert!(!rules.contains(gone), "{gone} in {rules}");
             }
-            // And back, by way of a single port with the number of a range's first.
+            next.close(&left).unwrap();
+            // And back, by way of a single port with the number of a range's first. Whether its lease has to be looked for, or
+            // is known from before.
+            next.close(&left).unwrap();
             other.protected = vec![one(Protocol::Udp, 60000)];
             let single = key(GUEST, Protocol::Udp, 60000);
-            Firewall::install(&other).unwrap().open(&[single], HOUR).unwrap();
-            let mut next = Firewall::install(&plan).unwrap();
-            assert!(next.leases().unwrap().iter().all(|lease| lease.key != single));
+            for known in [None, Some(&[single][..])] {
+                let mut before = Firewall::install(&other).unwrap();
+                before.open(&[single], HOUR).unwrap();
+                let mut next = Firewall::install(&plan).unwrap();
+                next.close_strays(known).unwrap();
+                assert_eq!(
+                    elements(&plan_table(&plan), &firewall_set(&plan, "leases4")),
+                    [""; 0]
+                );
+            }
         });
     }
 }
@@ -194,5 +207,25 @@ fn firewall_set(plan: &FirewallPlan, name: &str) -> String {
     match &plan.mode {
         super::Mode::Guard { .. } => name.to_owned(),
         super::Mode::Chain { .. } => format!("letmein_{name}"),
+    }
+}
+
+/// Of several leases that are opened together, none is there if one has no room.
+#[test]
+fn a_full_set_of_a_range_leaves_the_other_ports_closed() {
+    for plan in plans() {
+        in_namespace(move || {
+            load_users_rules(&plan);
+            let plan = FirewallPlan { capacity: 1, ..plan };
+            let mut firewall = Firewall::install(&plan).unwrap();
+            firewall.open(&[mosh(GUEST)], HOUR).unwrap();
+            let ssh = key(STRANGER, Protocol::Tcp, 22);
+            let outcome = firewall.open(&[ssh, mosh(STRANGER)], HOUR);
+            assert!(
+                matches!(outcome, Err(FirewallError::Full { capacity: 1 })),
+                "{outcome:?}"
+            );
+            assert_eq!(firewall.leases().unwrap().len(), 1);
+        });
     }
 }

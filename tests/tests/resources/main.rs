@@ -8,6 +8,7 @@
 
 mod cut;
 mod forward;
+mod healed;
 mod jump;
 mod ports;
 mod refused;

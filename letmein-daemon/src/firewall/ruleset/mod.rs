@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use nftables::batch::Batch;
 use nftables::expr::{Expression, MetaKey};
-use nftables::schema::{NfListObject, Table};
+use nftables::schema::{NfCmd, NfListObject, NfObject, Table};
 use nftables::stmt::{Operator, Reject, RejectType, Statement};
 use nftables::types::{NfFamily, RejectCode};
 
@@ -55,6 +55,14 @@ pub(super) fn install(plan: &FirewallPlan, layout: &Layout, stale: &Stale) -> Ba
     cut::install(&mut writer, plan, layout);
     writer.delete(stale);
     writer.batch
+}
+
+/// How many rules that are.
+pub(super) fn rules(plan: &FirewallPlan, layout: &Layout) -> usize {
+    let commands = install(plan, layout, &Stale::default()).to_nftables().objects;
+    let is_rule =
+        |command: &&NfObject<'_>| matches!(command, NfObject::CmdObject(NfCmd::Add(NfListObject::Rule(_))));
+    commands.iter().filter(is_rule).count()
 }
 
 fn input(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str) {
