@@ -8,7 +8,7 @@ use crate::{
     forwarding, healing,
     instance::Instance,
     interfaces::{self, Interfaces},
-    leases::Leases,
+    leases::{self, Leases},
     remembered, silent,
     trial::on_trial,
     userspace_gate::UserspaceGate,
@@ -108,6 +108,7 @@ async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
         config,
         leases: RefCell::new(leases),
     });
+    spawn_local(leases::serve_cuts(Rc::clone(&state)));
     spawn_local(healing::serve(Rc::clone(&state), watch));
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));

@@ -66,6 +66,44 @@ fn of_the_guard_that_rejects() {
     guard("closed = \"reject\"");
 }
 
+/// Everything that a resource may ask for.
+fn with_everything(firewall: &str) -> String {
+    let more = "forward = true\ncut = true\nipv6-prefix = 64\n[resources.range]\nid = \"00000003\"\n\
+                ports = [\"udp/60000-60010\"]\n";
+    configuration("", firewall, "1h")
+        .replace("ports = [\"tcp/23\"]\n", &format!("ports = [\"tcp/23\"]\n{more}"))
+}
+
+#[test]
+fn of_the_guard_with_everything() {
+    let lab = Lab::new().unwrap();
+    let letmeind = Letmeind::new(&lab.server, &with_everything("")).unwrap();
+    let rules = rules(&letmeind);
+    for part in ["chain forward", "60000-60010", "chain cut"] {
+        assert!(rules.contains(part), "{part} is not in {rules}");
+    }
+    let _gate = letmeind.start().unwrap();
+    assert_eq!(list(&lab.server, "letmein"), rules);
+    a_file_of_it_is_the_same(&rules, "letmein");
+}
+
+#[test]
+fn of_chains_with_everything() {
+    let lab = Lab::new().unwrap();
+    let chains =
+        ["LETMEIN-INPUT", "LETMEIN-FORWARD", "MINE"].map(|name| format!("add chain inet filter {name};"));
+    let users = format!("add table inet filter; {}", chains.concat());
+    lab.server.run("nft", &[&users]).unwrap();
+    let jump = "[resources.jump]\nid = \"00000004\"\njump-input = \"MINE\"\n";
+    let configuration = with_everything("mode = \"chain\"").replace("[users.", &format!("{jump}[users."));
+    let letmeind = Letmeind::new(&lab.server, &configuration).unwrap();
+    let rules = rules(&letmeind);
+    assert!(rules.contains("jump MINE"), "{rules}");
+    let _gate = letmeind.start().unwrap();
+    assert_eq!(list(&lab.server, "filter"), rules);
+    a_file_of_it_is_the_same(&rules, "filter");
+}
+
 #[test]
 fn of_a_chain() {
     let lab = Lab::new().unwrap();

@@ -3,6 +3,7 @@
 //! The rules are installed in a network namespace that nobody else is in, and that ends with the process. So the answer
 //! is the kernel's, and nft prints it as it prints the real table.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 
@@ -31,7 +32,7 @@ pub enum PreviewError {
 }
 
 /// The table with everything that [`Firewall::install`] would put there, in nft's own language. In chain mode it is the
-/// user's table with what is ours in it.
+/// user's table with what is ours in it, and with the chains that resources jump to, which are empty here.
 ///
 /// The process goes into a network namespace of its own for that, and stays there. It may have no other threads yet,
 /// unless it has `CAP_SYS_ADMIN`.
@@ -40,9 +41,8 @@ pub fn preview(plan: &FirewallPlan) -> Result<String, PreviewError> {
     enter_namespace().map_err(PreviewError::Namespace)?;
     let table = match &plan.mode {
         Mode::Guard { .. } => GUARD_TABLE,
-        Mode::Chain { table, chain } => {
-            let users = format!("table inet {table} {{ chain {chain} {{ }}; }}");
-            nft::script(&[], &users, "making the user's table")?;
+        Mode::Chain { table, .. } => {
+            nft::script(&[], &users_table(plan, table), "making the user's table")?;
             table
         }
     };
@@ -53,6 +53,18 @@ pub fn preview(plan: &FirewallPlan) -> Result<String, PreviewError> {
         &format!("list table inet {table}"),
         "listing the rules",
     )?)
+}
+
+/// With the chains that have to be there: those that are left to us, and those that resources jump to.
+fn users_table(plan: &FirewallPlan, table: &str) -> String {
+    let ours = plan.chains().into_iter().map(|(_, chain)| chain);
+    let jumps = plan.jumps.iter().flat_map(|jump| &jump.to);
+    let mut commands = format!("add table inet {table}\n");
+    for chain in ours.chain(jumps.map(|to| to.chain.as_str())) {
+        // Writing to a string does not fail.
+        let _infallible = writeln!(commands, "add chain inet {table} {chain}");
+    }
+    commands
 }
 
 fn enter_namespace() -> io::Result<()> {

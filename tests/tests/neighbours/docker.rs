@@ -1,7 +1,10 @@
 //! Docker's rules, as dockerd 28 writes them for a container that publishes a port.
 
 use crate::scene::{Scene, assert_same, eventually, reaches};
-use letmein_tests::lab::Host;
+use letmein_tests::{
+    gate::{Gate, configuration},
+    lab::Host,
+};
 use std::{fs, net::TcpListener};
 
 /// The container is 172.17.0.2 behind `docker0`; its port 80 is published as 8080.
@@ -142,16 +145,26 @@ fn side_by_side() {
     assert!(scene.other_gets_in());
 }
 
-/// What [`SECURITY.md`](../../../SECURITY.md) says: a published port is forwarded, and guard mode does not close it
-/// unless it is told to.
+/// A published port is forwarded, and the guard closes what comes to this machine, unless it is told otherwise.
 #[test]
-fn a_published_port_is_dockers() {
-    use letmein_tests::{gate::configuration, letmeind::Letmeind};
+fn a_published_port_takes_forward() {
     let scene = Scene::new();
     let docker = Docker::new(&scene);
-    let configuration = configuration("", "", "1h").replace("tcp/23", "tcp/8080");
-    let configuration = configuration.replace("[firewall]\n", "[firewall]\nshield = \"off\"\n");
-    let letmeind = Letmeind::new(&scene.lab.server, &configuration).unwrap();
-    let _gate = letmeind.start().unwrap();
+    let theirs = scene.theirs();
+    // The port that clients ask for, not the container's.
+    let without = configuration("", "shield = \"off\"", "1h").replace("tcp/22", "tcp/8080");
+    let gate = Gate::start_with(&scene.lab.server, &without).unwrap();
     docker.container_works();
+    gate.stop().unwrap();
+
+    let with = without.replace("tcp/8080\"]", "tcp/8080\"]\nforward = true");
+    let gate = Gate::start_with(&scene.lab.server, &with).unwrap();
+    let published = |host: &Host, server: &str| reaches(host, &format!("{server}:8080"));
+    assert!(!published(&scene.lab.other, "10.77.2.1"));
+    assert!(!published(&scene.lab.client, "10.77.1.1"));
+    assert_eq!(scene.knock(&gate), 0);
+    assert!(published(&scene.lab.client, "10.77.1.1"));
+    assert!(!published(&scene.lab.other, "10.77.2.1"));
+    gate.stop().unwrap();
+    assert_same(&scene.theirs(), &theirs);
 }

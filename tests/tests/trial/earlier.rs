@@ -8,6 +8,7 @@ use letmein_tests::{
     gate::{KEY, configuration, letmein},
     lab::Outcome,
 };
+use std::collections::BTreeSet;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nftables.conf");
 
@@ -56,6 +57,40 @@ fn an_earlier_version(firewall: &str, other: &str, set: &str) {
 #[test]
 fn of_the_guard() {
     an_earlier_version("", &other("closed = \"reject\""), "letmein/leases4");
+}
+
+/// Everything that a resource may ask for, tried over the usual and the other way around.
+#[test]
+fn that_had_more_or_less() {
+    let more = "forward = true\ncut = true\nipv6-prefix = 64\n[resources.range]\nid = \"00000003\"\n\
+                ports = [\"udp/60000-60010\"]\n";
+    let usual = configuration("", "", "1h");
+    let more = usual.replace("ports = [\"tcp/23\"]\n", &format!("ports = [\"tcp/23\"]\n{more}"));
+    for (earlier, later) in [(&usual, &more), (&more, &usual)] {
+        let scene = Scene::new();
+        assert!(
+            scene
+                .letmeind(earlier)
+                .command("up")
+                .unwrap()
+                .status()
+                .unwrap()
+                .success()
+        );
+        // nft lists sets in the order in which they were made.
+        let ruleset = || {
+            let listing = scene.ruleset();
+            let objects = listing
+                .split("\n\n")
+                .map(|object| object.trim_end_matches(['\n', '}']));
+            objects.map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let before = ruleset();
+        let mut trial = Trial::begin(&scene.letmeind(later), "up", "3s");
+        wait_until(|| ruleset() != before);
+        assert_eq!(trial.end(), Some(1));
+        assert_eq!(ruleset(), before);
+    }
 }
 
 #[test]
