@@ -475,16 +475,15 @@ fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
         .chain(cut.as_deref())
         .collect();
     let stale = match &plan.mode {
-        Mode::Guard { .. } => match nft::list(GUARD_TABLE)? {
-            Some(listing) => {
+        Mode::Guard { .. } => {
+            if let Some(listing) = nft::list(GUARD_TABLE)? {
                 listing.check_guard(&layout)?;
                 listing.stale(&layout, &names)
-            }
-            None => {
+            } else {
                 adopt_connections(plan);
                 Stale::default()
             }
-        },
+        }
         Mode::Chain { table, chain } => {
             if let Some(guard) = nft::list(GUARD_TABLE)?
                 && guard.marked_rules().next().is_some()
