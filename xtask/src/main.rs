@@ -5,6 +5,7 @@ mod build_ebpf;
 mod demo;
 mod doctor;
 mod install;
+mod neighbours;
 mod paths;
 mod peers;
 mod run;
