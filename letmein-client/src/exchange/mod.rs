@@ -1,6 +1,7 @@
 //! Knocking: the exchange with the gate (KNOCK, CHALLENGE, RESPONSE, COMEIN) or the one silent knock, and trying the
 //! port that it opens.
 
+mod connect;
 mod failure;
 mod gate;
 mod own_address;
@@ -11,6 +12,7 @@ mod tcp;
 mod udp;
 mod wait;
 
+pub use connect::{directly, through_the_gate};
 pub use failure::{Failure, exit_code};
 pub use port::{Answer, try_port};
 pub use resolve::addresses;
@@ -21,7 +23,7 @@ use crate::{
 };
 use gate::Gate;
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{
         Arc,
         mpsc::{RecvTimeoutError, channel},
@@ -29,7 +31,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use wait::{Missed, Told};
 
 /// How long the other address family has after one of them has succeeded, if both were not asked for: enough for one
 /// message to get lost and be sent again, little enough to be waited for where one family leads nowhere. To return
@@ -42,50 +43,6 @@ pub fn run(plan: &Arc<Plan>) -> Result<Duration, Vec<Failure>> {
     let deadline = Instant::now() + plan.timeout;
     let addresses = find(plan, deadline)?;
     knock_on(plan, &addresses, deadline)
-}
-
-/// Knocks, and then connects to this port of the host, within this time. The first connection is the only one: further
-/// attempts are given up before the service has seen them.
-pub fn run_and_connect(plan: &Arc<Plan>, port: u16, duration: Duration) -> Result<TcpStream, Vec<Failure>> {
-    let deadline = Instant::now() + plan.timeout;
-    let gates = find(plan, deadline)?;
-    knock_on(plan, &gates, deadline)?;
-    let to: Vec<_> = gates
-        .iter()
-        .map(|gate| SocketAddr::new(gate.ip(), port))
-        .collect();
-    let told = if plan.silent.is_some() {
-        Told::Nothing
-    } else {
-        Told::Open
-    };
-    let again = || knock_on(plan, &gates, Instant::now() + plan.timeout).map(drop);
-    wait::connect(&to, duration, told, again).map_err(|missed| match missed {
-        Missed::Again(failures) => failures,
-        Missed::Late { refused } => vec![told.failure(to[0], duration, refused)],
-        Missed::System(error) => vec![Failure::System(error)],
-    })
-}
-
-/// Connects without a knock, to the first address that takes a connection.
-pub fn connect_directly(
-    host: &str,
-    port: u16,
-    families: Families,
-    limit: Duration,
-) -> Result<TcpStream, Failure> {
-    let deadline = Instant::now() + limit;
-    let mut last = None;
-    for at in addresses(host, port, families, deadline)? {
-        match TcpStream::connect_timeout(&at, limit) {
-            Ok(stream) => return Ok(stream),
-            Err(source) => last = Some(Failure::Direct { at, source }),
-        }
-    }
-    Err(last.unwrap_or_else(|| Failure::Name {
-        host: host.to_owned(),
-        reason: "there is none to try".to_owned(),
-    }))
 }
 
 fn find(plan: &Plan, deadline: Instant) -> Result<Vec<SocketAddr>, Vec<Failure>> {

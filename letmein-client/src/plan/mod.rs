@@ -1,21 +1,19 @@
 //! What to do: the command line and the configuration brought together and checked.
 
+mod book;
 mod choose;
 mod targets;
 
+pub use book::Book;
 pub use targets::targets;
 
 use crate::{
     cli::How,
-    config::{self, Address, Config, Mode, Server, Transport},
+    config::{Address, Mode, Server, Transport},
 };
 use anyhow::{Context as _, anyhow, bail};
 use letmein_common::{ResourceId, UserId, hmac::KeyedStates, wire::challenge::Operation};
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt::Display, time::Duration};
 
 /// One knock or revocation.
 pub struct Plan {
@@ -79,12 +77,6 @@ impl Families {
     }
 }
 
-/// The configuration, and where it was found.
-pub struct Book {
-    path: PathBuf,
-    config: Config,
-}
-
 /// What to open or close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
@@ -96,32 +88,6 @@ pub enum What {
     IdOrName(String),
     /// What SSH needs: the resource with that name, or with its port.
     Ssh,
-}
-
-impl Book {
-    /// Reads the file that was named, or the usual one.
-    pub fn read(named: Option<&Path>) -> anyhow::Result<Self> {
-        let path = config::find(named)?;
-        let config = config::load(&path)?;
-        Ok(Self { path, config })
-    }
-
-    /// Whether a section has this name or host.
-    pub fn has(&self, host: &str) -> bool {
-        choose::with_host(&self.config, host).next().is_some()
-    }
-
-    /// The section for this host and user, and its name.
-    pub fn server(&self, host: &str, user: Option<UserId>) -> anyhow::Result<(&str, &Server)> {
-        choose::server(&self.config, host, user).with_context(|| self.path.display().to_string())
-    }
-
-    /// The key of this section.
-    pub fn key(&self, name: &str, server: &Server) -> anyhow::Result<Box<KeyedStates>> {
-        server
-            .key(&self.path)
-            .with_context(|| format!("the key of [servers.{name}]"))
-    }
 }
 
 impl Plan {

@@ -61,7 +61,7 @@ fn plan(cli: &Cli, options: &Proxy) -> anyhow::Result<Option<Plan>> {
 fn through_the_gate(mut plan: Plan, options: &Proxy) -> Result<TcpStream, Vec<Failure>> {
     // The connection that is waited for is the one that is used.
     let wait = plan.wait.take().map_or(DEFAULT_WAIT, |wait| wait.duration);
-    exchange::run_and_connect(&Arc::new(plan), options.port, wait)
+    exchange::through_the_gate(&Arc::new(plan), options.port, wait)
 }
 
 fn directly(cli: &Cli, options: &Proxy) -> Result<TcpStream, Failure> {
@@ -72,5 +72,5 @@ fn directly(cli: &Cli, options: &Proxy) -> Result<TcpStream, Failure> {
         );
     }
     let limit = options.how.wait.unwrap_or(DEFAULT_WAIT);
-    exchange::connect_directly(&options.host, options.port, Families::of(&options.how), limit)
+    exchange::directly(&options.host, options.port, Families::of(&options.how), limit)
 }
