@@ -12,6 +12,9 @@ use std::{
     time::Duration,
 };
 
+/// How long a connection attempt may take that has to succeed, a SYN that is sent again after a second included.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
 /// A server and two peers, each peer on a network of its own: `10.77.1.0/24` and `fd77:1::/64`, `10.77.2.0/24` and
 /// `fd77:2::/64`. The server is number 1 of each network, the peer number 2.
 pub struct Lab {
@@ -159,7 +162,7 @@ impl Host {
 
     /// Tries a TCP connection from this host.
     pub fn connect(&self, to: SocketAddr) -> anyhow::Result<Outcome> {
-        let attempt = self.enter(|| TcpStream::connect_timeout(&to, Duration::from_millis(700)))?;
+        let attempt = self.enter(|| TcpStream::connect_timeout(&to, PATIENCE))?;
         match attempt.map_err(|error| error.kind()) {
             Ok(_) => Ok(Outcome::Open),
             Err(io::ErrorKind::ConnectionRefused) => Ok(Outcome::Refused),

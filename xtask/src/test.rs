@@ -34,6 +34,10 @@ const PACKAGES: &[Package] = &[
         purpose: "`ssh`, `ssh-keyscan`, `ssh-keygen`: who wants to reach that service",
     },
     Package {
+        name: "groff-base",
+        purpose: "`groff`: whether the manual page is well-formed",
+    },
+    Package {
         name: "faketime",
         purpose: "`faketime`: clocks that are wrong, of single programs",
     },
