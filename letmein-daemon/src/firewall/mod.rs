@@ -7,6 +7,7 @@
 mod elements;
 mod error;
 mod expression;
+pub(crate) mod fuzzing;
 mod lease;
 mod listing;
 mod message;
