@@ -1,10 +1,7 @@
 //! The server's configuration: any text is refused with an error, or means something that holds together.
 
 use letmein_daemon::config::{Config, XdpMode};
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashSet, path::Path};
 
 /// Reads a configuration.
 pub fn server(bytes: &[u8]) {
@@ -83,30 +80,36 @@ fn users(config: &Config) {
 }
 
 fn ports(config: &Config) {
-    let ports = config.protected_ports();
-    let distinct: HashSet<_> = ports.iter().collect();
-    assert_eq!(distinct.len(), ports.len(), "a port of two resources");
+    let protected = config.protected_ports();
+    for (number, one) in protected.iter().enumerate() {
+        assert!(one.ports.first != 0 && one.ports.first <= one.ports.last);
+        let mut others = protected.iter().skip(number + 1);
+        assert!(
+            !others.any(|other| other.ports.overlaps(&one.ports)),
+            "a port is there twice"
+        );
+    }
     let rules = config.port_rules();
-    let by_port: HashMap<_, _> = rules
+    let distinct: HashSet<_> = rules
         .iter()
-        .map(|(protocol, port, rule)| ((*protocol, *port), rule))
+        .map(|(protocol, port, _)| (*protocol, *port))
         .collect();
-    assert_eq!(by_port.len(), rules.len());
-    assert!(by_port.keys().all(|port| distinct.contains(port)));
+    assert_eq!(distinct.len(), rules.len());
+    for (protocol, port) in distinct {
+        assert!(protected.iter().any(|one| one.ports.contains(protocol, port)));
+    }
     assert!(config.gate.xdp != XdpMode::Off || rules.is_empty());
     let settings = config.settings();
     assert_eq!(settings.shield_tcp + settings.shield_udp == 0, rules.is_empty());
     assert_eq!(config.shielded_ports().is_empty(), rules.is_empty());
-    for (_, resource) in config.resources() {
+    for (id, resource) in config.resources() {
         assert!(!resource.lease.is_zero());
-        assert!(!resource.ports.is_empty());
-        assert!(resource.ports.iter().all(|port| port.port != 0));
-        let listed = resource.port_list();
         assert!(
-            listed
-                .split(", ")
-                .map(str::parse)
-                .eq(resource.ports.iter().map(|port| Ok(*port)))
+            !resource.ports.is_empty() || resource.jump.is_some(),
+            "it opens nothing"
         );
+        assert!((1..=128).contains(&resource.ipv6_prefix));
+        assert!(resource.jump.as_ref().is_none_or(|jump| jump.resource == id));
+        drop(resource.port_list());
     }
 }

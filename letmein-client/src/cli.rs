@@ -1,9 +1,9 @@
 //! The command line, as typed.
 
 use crate::config::{Address, values};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use letmein_common::UserId;
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Knock on a gate: prove a key, and a port opens for your address.
 ///
@@ -27,28 +27,58 @@ pub enum Command {
     Knock(Knock),
     /// Close it again.
     Revoke(Knock),
+    /// Tell what can be told without a knock.
+    Status(Status),
+    /// Knock, and become `ssh` to that host.
+    Ssh(Ssh),
+    /// Knock, connect, and relay standard input and output: OpenSSH's `ProxyCommand letmein proxy %h %p`.
+    Proxy(Proxy),
     /// Make a random key for a user: 64 hexadecimal digits, the same for gate and client.
     GenKey(GenKey),
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
+/// Shells with completions.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Fish,
+    Zsh,
+}
+
+#[derive(Args)]
+pub struct Knock {
+    /// The gate: the name of a `servers` section, or its host. Or, for each thing to open, HOST:PORT or HOST:NAME.
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// What to open: ports or names of the server's resources, all at once.
+    #[arg(value_name = "PORT|NAME", conflicts_with = "resource")]
+    pub wanted: Vec<String>,
+    /// What to open: the resource's id (hexadecimal) or name.
+    #[arg(short, long, value_name = "ID|NAME")]
+    pub resource: Option<String>,
+    #[command(flatten)]
+    pub how: How,
+    /// Tell the outcome as one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to knock, whatever for.
 #[derive(Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of its own on the command line"
 )]
-pub struct Knock {
-    /// The gate: the name of a `servers` section, or its host.
-    pub host: String,
-    /// What to open: the port or the name of one of the server's resources.
-    #[arg(
-        value_name = "PORT|NAME",
-        conflicts_with = "resource",
-        required_unless_present = "resource"
-    )]
-    pub wanted: Option<String>,
-    /// What to open: the resource's id (hexadecimal) or name.
-    #[arg(short, long, value_name = "ID|NAME")]
-    pub resource: Option<String>,
+pub struct How {
     /// The user's id, when the configuration has several for this host.
     #[arg(short, long, value_name = "ID", value_parser = values::user_id)]
     pub user: Option<UserId>,
@@ -82,6 +112,50 @@ pub struct Knock {
     /// Wait until the TCP port takes connections, 10s unless told otherwise, and repeat a silent knock that gets lost.
     #[arg(long, value_name = "DURATION", value_parser = values::wait, num_args = 0..=1, default_missing_value = "10s")]
     pub wait: Option<Duration>,
+}
+
+#[derive(Args)]
+pub struct Status {
+    /// The gate: the name of a `servers` section, or its host.
+    pub host: String,
+    /// The user's id, when the configuration has several for this host.
+    #[arg(short, long, value_name = "ID", value_parser = values::user_id)]
+    pub user: Option<UserId>,
+    /// Tell it as one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Ssh {
+    /// What to open, instead of the resource named `ssh` or the one with port 22: a resource's id (hexadecimal) or name.
+    #[arg(short, long, value_name = "ID|NAME")]
+    pub resource: Option<String>,
+    #[command(flatten)]
+    pub how: How,
+    /// The gate, as for `knock`; who logs in may stand before it. Everything that follows is for `ssh`.
+    // One argument, since options between two would be taken for ours: ssh has a -4, a -T and a -c as well.
+    #[arg(
+        value_names = ["[LOGIN@]HOST", "SSH-ARGS"],
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true
+    )]
+    pub words: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub struct Proxy {
+    /// What to open, instead of the resource with this port: a resource's id (hexadecimal) or name.
+    #[arg(short, long, value_name = "ID|NAME")]
+    pub resource: Option<String>,
+    #[command(flatten)]
+    pub how: How,
+    /// The host to connect to. If it is no gate of the configuration, there is no knock.
+    pub host: String,
+    /// The TCP port to connect to.
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
 }
 
 #[derive(Args)]
@@ -119,24 +193,27 @@ mod tests {
     fn options_are_those_of_the_other_client() {
         let all = knock("gate 22 -u 1a -P 5801 -T -4 -6").unwrap();
         assert_eq!(all.host, "gate");
-        assert_eq!(all.wanted.as_deref(), Some("22"));
-        assert_eq!(all.user, Some(UserId(0x1A)));
-        assert_eq!(all.server_port, Some(5801));
-        assert!(all.server_port_tcp && !all.server_port_udp && all.ipv4 && all.ipv6);
+        assert_eq!(all.wanted, ["22"]);
+        let how = all.how;
+        assert_eq!(how.user, Some(UserId(0x1A)));
+        assert_eq!(how.server_port, Some(5801));
+        assert!(how.server_port_tcp && !how.server_port_udp && how.ipv4 && how.ipv6);
         let long = "gate --resource 2 --user 0000001A --server-port 1 --server-port-udp --ipv4 --ipv6";
         let long = knock(long).unwrap();
         assert_eq!(long.resource.as_deref(), Some("2"));
-        assert!(long.server_port_udp && long.ipv4 && long.ipv6);
+        assert!(long.how.server_port_udp && long.how.ipv4 && long.how.ipv6);
     }
 
     #[test]
     fn options_of_silent_knocks() {
-        let all = knock("gate 22 --silent --address 192.0.2.7 --for 2h --wait").unwrap();
+        let all = knock("gate 22 --silent --address 192.0.2.7 --for 2h --wait")
+            .unwrap()
+            .how;
         assert!(all.silent && !all.challenge);
         assert_eq!(all.address, Some(Address::Ip([192, 0, 2, 7].into())));
         assert_eq!(all.lease_seconds, Some(7200));
         assert_eq!(all.wait, Some(Duration::from_secs(10)));
-        let some = knock("gate 22 --address source --wait 1m").unwrap();
+        let some = knock("gate 22 --address source --wait 1m").unwrap().how;
         assert_eq!(some.address, Some(Address::Source));
         assert_eq!(some.wait, Some(Duration::from_mins(1)));
     }
@@ -145,7 +222,6 @@ mod tests {
     fn what_contradicts_itself_is_refused() {
         for (arguments, kind) in [
             ("", ErrorKind::MissingRequiredArgument),
-            ("gate", ErrorKind::MissingRequiredArgument),
             ("gate 22 -r 1", ErrorKind::ArgumentConflict),
             ("gate 22 -T -U", ErrorKind::ArgumentConflict),
             ("gate 22 -T --silent", ErrorKind::ArgumentConflict),

@@ -67,14 +67,19 @@ fn the_commands_are_understood() {
         .chain(DOCS.lines().flat_map(quoted))
         .filter_map(|text| text.trim_start().strip_prefix("letmein "))
         .filter(|rest| {
-            ["knock", "revoke", "gen-key"]
-                .iter()
-                .any(|verb| rest.starts_with(verb))
+            // With what belongs to it: the name of a command alone is talked about, not typed.
+            let verb = rest.split_once(' ').map_or("", |(verb, _)| verb);
+            Cli::command().find_subcommand(verb).is_some()
         })
         .collect();
     assert!(commands.len() > 8, "{commands:?}");
     for command in commands {
-        let command = command.split(['#', '&']).next().unwrap_or_default();
+        let command = command.split(['#', '&', '"', '>']).next().unwrap_or_default();
+        let command = command
+            .replace("PORT", "22")
+            .replace("%p", "22")
+            .replace("SHELL", "bash")
+            .replace('[', "");
         let words = ["letmein"].into_iter().chain(command.split_whitespace());
         assert!(Cli::try_parse_from(words).is_ok(), "{command}");
     }
@@ -130,6 +135,23 @@ fn the_defaults_are_the_defaults() {
 }
 
 #[test]
+fn every_command_is_documented_and_no_other() {
+    let documented: BTreeSet<_> = rows("Command")
+        .iter()
+        .filter_map(|row| {
+            row[0]
+                .split(' ')
+                .nth(1)
+                .map(|verb| verb.trim_matches('`').to_owned())
+        })
+        .collect();
+    let command = Cli::command();
+    let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let verbs = shown.map(|verb| verb.get_name().to_owned());
+    assert_eq!(documented, verbs.collect());
+}
+
+#[test]
 fn every_option_of_the_command_line_is_documented_and_no_other() {
     let mut command = Cli::command();
     command.build();
@@ -157,8 +179,15 @@ fn every_option_of_the_command_line_is_documented_and_no_other() {
         .collect()
     };
     let verb = |name: &str| options(command.find_subcommand(name).unwrap(), false);
-    assert_eq!(documented("Option of `knock` and `revoke`"), verb("knock"));
-    assert_eq!(verb("knock"), verb("revoke"));
+    let mut of_knocks = documented("Option of `knock`, `revoke`, `ssh` and `proxy`");
+    for same in ["ssh", "proxy"] {
+        assert_eq!(of_knocks, verb(same), "{same}");
+    }
+    of_knocks.extend(documented("Further option of `knock` and `revoke`"));
+    for same in ["knock", "revoke"] {
+        assert_eq!(of_knocks, verb(same), "{same}");
+    }
+    assert_eq!(documented("Option of `status`"), verb("status"));
     assert_eq!(documented("Option of `gen-key`"), verb("gen-key"));
     let mut of_all = options(&command, true);
     of_all.extend(["-h, --help".to_owned(), "-V, --version".to_owned()]);
@@ -208,6 +237,11 @@ fn failures() -> Vec<Failure> {
         network(Transport::Udp, io::ErrorKind::NetworkUnreachable),
         network(Transport::Udp, io::ErrorKind::PermissionDenied),
         network(Transport::Udp, io::ErrorKind::Other),
+        Failure::Direct {
+            at,
+            source: io::ErrorKind::TimedOut.into(),
+        },
+        Failure::System(io::ErrorKind::OutOfMemory.into()),
         Failure::Name {
             host: "gate".to_owned(),
             reason: "no such name".to_owned(),

@@ -9,18 +9,27 @@ mod config;
 mod documents;
 mod exchange;
 mod gen_key;
+mod knock;
+mod manual;
 mod plan;
+mod proxy;
 mod secret;
+mod ssh;
+mod status;
 
 use clap::Parser as _;
-use cli::{Cli, Command, Knock};
+use cli::{Cli, Command};
+use exchange::Failure;
 use letmein_common::wire::challenge::Operation;
+use serde::Serialize;
 use std::{
     fmt::Display,
     io::{self, Write as _},
     process::ExitCode,
-    sync::Arc,
 };
+
+/// That of what `--json` prints. It changes when something of it goes away or means something else.
+const JSON_VERSION: u32 = 1;
 
 /// Usage or configuration; what clap exits with, too.
 const USAGE: u8 = 2;
@@ -28,29 +37,20 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
-        Command::Knock(knock) => carry_out(&cli, Operation::Knock, knock),
-        Command::Revoke(knock) => carry_out(&cli, Operation::Revoke, knock),
+        Command::Knock(options) => knock::run(&cli, Operation::Knock, options),
+        Command::Revoke(options) => knock::run(&cli, Operation::Revoke, options),
+        Command::Status(options) => status::run(&cli, options),
+        Command::Ssh(options) => ssh::run(&cli, options),
+        Command::Proxy(options) => proxy::run(&cli, options),
         Command::GenKey(options) => match gen_key::run(options) {
             Ok(text) => print(&text),
             Err(error) => fail(USAGE, format_args!("{error:#}")),
         },
-    }
-}
-
-fn carry_out(cli: &Cli, operation: Operation, knock: &Knock) -> ExitCode {
-    let plan = match plan::Plan::new(cli, operation, knock) {
-        Ok(plan) => Arc::new(plan),
-        Err(error) => return fail(USAGE, format_args!("{error:#}")),
-    };
-    match exchange::run(&plan) {
-        Ok(took) => print(&format!("{}\n", plan.done(took))),
-        Err(failures) => {
-            let code = exchange::exit_code(&failures);
-            for failure in &failures {
-                fail(code, failure);
-            }
-            ExitCode::from(code)
-        }
+        Command::Completions { shell } => print(&manual::completions(*shell)),
+        Command::Man => match manual::page() {
+            Ok(page) => print(&page),
+            Err(error) => fail(USAGE, format_args!("cannot make the manual page: {error}")),
+        },
     }
 }
 
@@ -61,6 +61,23 @@ fn print(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(USAGE, format_args!("cannot write to standard output: {error}")),
     }
+}
+
+/// One object, in one line.
+fn print_json(report: &impl Serialize) -> ExitCode {
+    match serde_json::to_string(report) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => fail(USAGE, format_args!("cannot write JSON: {error}")),
+    }
+}
+
+/// Tells every failure. Their exit code is that of the one that came furthest.
+fn fail_all(failures: &[Failure]) -> ExitCode {
+    let code = exchange::exit_code(failures);
+    for failure in failures {
+        fail(code, failure);
+    }
+    ExitCode::from(code)
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {

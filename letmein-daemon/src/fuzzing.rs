@@ -2,7 +2,7 @@
 
 use crate::netlink::{Answer, answers, read_link};
 
-pub use crate::firewall::fuzzing::{elements, leases, notifications, shape};
+pub use crate::firewall::fuzzing::{lease_set, leases, notifications, shape};
 
 /// Reads each message of a datagram as what the kernel says of an interface.
 pub fn links(datagram: &[u8]) {

@@ -25,15 +25,14 @@ pub struct Instance {
 impl Instance {
     /// Claims this network namespace.
     pub fn claim() -> anyhow::Result<Self> {
-        let namespace =
-            fs::metadata(NAMESPACE).with_context(|| format!("cannot read {NAMESPACE}; is /proc mounted?"))?;
+        let namespace = namespace()?;
         match DirBuilder::new().mode(0o700).create(FOLDER) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(error).with_context(|| format!("cannot make {FOLDER}; run letmeind as root"));
             }
             _ => {}
         }
-        let path = Path::new(FOLDER).join(format!("netns-{}.lock", namespace.ino()));
+        let path = Path::new(FOLDER).join(format!("netns-{namespace}.lock"));
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -42,7 +41,7 @@ impl Instance {
             .with_context(|| format!("cannot open {}; run letmeind as root", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(Self {
-                namespace: namespace.ino(),
+                namespace,
                 lock: file,
             }),
             Err(TryLockError::WouldBlock) => bail!(
@@ -60,6 +59,17 @@ impl Instance {
     pub fn remembered(&self) -> PathBuf {
         Path::new(FOLDER).join(format!("netns-{}.leases", self.namespace))
     }
+}
+
+/// Where the instance in this network namespace, if it is on trial, waits to be confirmed.
+pub fn confirmation() -> anyhow::Result<PathBuf> {
+    Ok(Path::new(FOLDER).join(format!("netns-{}.confirm", namespace()?)))
+}
+
+fn namespace() -> anyhow::Result<u64> {
+    let namespace =
+        fs::metadata(NAMESPACE).with_context(|| format!("cannot read {NAMESPACE}; is /proc mounted?"))?;
+    Ok(namespace.ino())
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
+mod cuts;
 mod ends;
 mod others;
 
 use crate::{
     clock,
     config::{Config, Resource, User},
-    firewall::{Firewall, FirewallError, LeaseKey, Protocol},
+    firewall::{Firewall, FirewallError, LeaseKey},
     xdp::{Shield, XdpError},
 };
+use cuts::Cuts;
+pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashSet, net::IpAddr, thread::sleep, time::Duration};
+use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -52,10 +55,8 @@ pub struct Leases {
     firewall: Firewall,
     shield: Option<Shield>,
     limit: u32,
-    ports: HashSet<(Protocol, u16)>,
     ends: Ends,
-    /// Which sets were made anew and do not have all their leases again: IPv4, IPv6.
-    lost: [bool; 2],
+    cuts: Cuts,
     /// The rules could not be put back: nobody tries that again for a knock.
     broken: bool,
 }
@@ -72,6 +73,7 @@ impl Leases {
         config: &Config,
         known: Option<Vec<LeaseKey>>,
     ) -> Result<Self, LeaseError> {
+        firewall.close_strays(known.as_deref())?;
         let leases = match known {
             Some(keys) => firewall.look_up(&keys)?,
             None => firewall.leases()?,
@@ -81,15 +83,18 @@ impl Leases {
             firewall,
             shield: None,
             limit: config.firewall.max_leases,
-            ports: config.protected_ports().into_iter().collect(),
             ends: Ends::default(),
-            lost: [false; 2],
+            cuts: Cuts::default(),
             broken: false,
         };
         let mut orphans = Vec::new();
         for lease in leases {
-            if taken.is_for_a_resource(&lease.key) {
-                taken.ends.set(lease.key, after(now, lease.remaining + ROUNDING));
+            if taken.firewall.plans(&lease.key) {
+                let end = after(now, lease.remaining + ROUNDING);
+                taken.ends.set(lease.key, end);
+                if taken.firewall.cuts(&lease.key) {
+                    taken.cuts.set(lease.key, end);
+                }
             } else {
                 orphans.push(lease.key);
             }
@@ -140,11 +145,15 @@ impl Leases {
             self.ends.set(*key, end);
         }
         self.admit(&keys, end)?;
+        for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
+            self.cuts.set(*key, end);
+        }
         info!(
-            "{} opened {} ({}) for {address} until {} ({})",
+            "{} opened {} ({}) for {} until {} ({})",
             user.name,
             resource.name,
             resource.port_list(),
+            holder(resource, address),
             until(lease),
             human(lease),
         );
@@ -158,6 +167,7 @@ impl Leases {
         let closed = self.firewall.close(&keys)?;
         for key in &keys {
             self.ends.remove(key);
+            self.cuts.remove(key);
         }
         let what = if closed == 0 {
             "revoked, though it was not open,"
@@ -165,12 +175,59 @@ impl Leases {
             "closed"
         };
         info!(
-            "{} {what} {} ({}) for {address}",
+            "{} {what} {} ({}) for {}",
             user.name,
             resource.name,
-            resource.port_list()
+            resource.port_list(),
+            holder(resource, address)
         );
+        if resource.cut {
+            let cut = self.firewall.cut(&keys).inspect_err(|_| {
+                // To be tried again soon.
+                let now = clock::monotonic();
+                for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
+                    self.cuts.set(*key, now);
+                }
+            })?;
+            info!(
+                "ended {cut} connections to {} from {}",
+                resource.name,
+                holder(resource, address)
+            );
+        }
         Ok(())
+    }
+
+    /// Ends the connections of those that have ended by now, unless the kernel knows better.
+    fn cut_ended(&mut self) {
+        /// When to try again after an error.
+        const AGAIN: Duration = Duration::from_secs(10);
+        let now = clock::monotonic();
+        let mut ended = self.cuts.take_ended(now);
+        let outcome = self.firewall.look_up(&ended).and_then(|living| {
+            let living: HashMap<_, _> = living.iter().map(|lease| (lease.key, lease.remaining)).collect();
+            ended.retain(|key| {
+                let remaining = living.get(key);
+                if let Some(remaining) = remaining {
+                    self.cuts.set(*key, after(now, *remaining));
+                }
+                remaining.is_none()
+            });
+            self.firewall.cut(&ended)
+        });
+        match outcome {
+            Ok(0) => {}
+            Ok(cut) => info!("ended {cut} connections whose leases have run out"),
+            Err(error) => {
+                error!(
+                    "connections whose leases have run out live on: {:#}",
+                    anyhow::Error::from(error)
+                );
+                for key in ended {
+                    self.cuts.set(key, after(now, AGAIN));
+                }
+            }
+        }
     }
 
     fn open_in_the_firewall(&mut self, keys: &[LeaseKey], lease: Duration) -> Result<(), LeaseError> {
@@ -190,10 +247,6 @@ impl Leases {
             opened = self.firewall.open(keys, lease);
         }
         Ok(opened?)
-    }
-
-    fn is_for_a_resource(&self, key: &LeaseKey) -> bool {
-        self.ports.contains(&(key.protocol, key.port))
     }
 
     /// Forgets leases that have ended, but not so many that anybody would have to wait.
@@ -262,11 +315,25 @@ impl Leases {
 }
 
 fn keys(resource: &Resource, address: IpAddr) -> Vec<LeaseKey> {
-    resource
+    let ports = resource
         .ports
         .iter()
-        .map(|port| LeaseKey::new(address, port.protocol, port.port))
+        .map(|ports| LeaseKey::new(address, ports.protocol, ports.first));
+    let jumps = resource.jump.iter().flat_map(|jump| jump.leases(address));
+    ports
+        .chain(jumps)
+        .map(|key| key.in_prefix(resource.ipv6_prefix))
         .collect()
+}
+
+/// Who holds a lease of the resource: the address, or its prefix as `2001:db8:1:2::/64`.
+fn holder(resource: &Resource, address: IpAddr) -> String {
+    match keys(resource, address).first() {
+        Some(key) if key.address.is_ipv6() && resource.ipv6_prefix < 128 => {
+            format!("{}/{}", key.address, resource.ipv6_prefix)
+        }
+        _ => address.to_canonical().to_string(),
+    }
 }
 
 /// This long after `now`, in nanoseconds.

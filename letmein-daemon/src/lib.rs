@@ -20,5 +20,6 @@ pub mod protocol;
 pub mod remembered;
 pub mod server;
 pub mod silent;
+pub mod trial;
 pub mod userspace_gate;
 pub mod xdp;

@@ -5,7 +5,8 @@
 //! stopped leaves the keys of its leases in a file, and the next one asks the kernel for each: what is not there is
 //! no lease, whatever the file says. After a crash there is no file.
 
-use crate::firewall::{LeaseKey, Protocol};
+use crate::firewall::{LeaseKey, Protocol, Target};
+use letmein_common::ResourceId;
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
@@ -17,8 +18,12 @@ use tracing::warn;
 
 /// From this many on: fewer are read in a fraction of a second.
 const MANY: usize = 65_536;
-/// Address (IPv4 in its mapped form), protocol, nothing, and port, in network byte order.
-const LENGTH: usize = 20;
+/// Address (IPv4 in its mapped form), what the lease is for, protocol, port, and resource, in network byte order.
+const LENGTH: usize = 24;
+/// What it can be for.
+const PORT: u8 = 0;
+const JUMP: u8 = 1;
+const JUMP_FOR_ALL: u8 = 2;
 /// No file of ours is longer.
 const LONGEST: u64 = (LENGTH as u64) << 23;
 
@@ -42,8 +47,14 @@ fn write(file: &Path, keys: &[LeaseKey]) -> io::Result<()> {
             IpAddr::V6(address) => address,
         };
         bytes.extend_from_slice(&address.octets());
-        bytes.extend_from_slice(&[key.protocol.number(), 0]);
-        bytes.extend_from_slice(&key.port.to_be_bytes());
+        let (kind, protocol, port, resource) = match key.target {
+            Target::Port(protocol, port) => (PORT, protocol.number(), port, 0),
+            Target::Jump(resource) => (JUMP, 0, 0, resource.0),
+            Target::JumpForAll(resource) => (JUMP_FOR_ALL, 0, 0, resource.0),
+        };
+        bytes.extend_from_slice(&[kind, protocol]);
+        bytes.extend_from_slice(&port.to_be_bytes());
+        bytes.extend_from_slice(&resource.to_be_bytes());
     }
     // Whoever is cut off here leaves no file that looks whole.
     let unfinished = file.with_extension("new");
@@ -73,15 +84,18 @@ pub fn take(file: &Path) -> Option<Vec<LeaseKey>> {
 
 fn read(bytes: &[u8; LENGTH]) -> Option<LeaseKey> {
     let (address, rest) = bytes.split_first_chunk::<16>()?;
-    let &[protocol, _, high, low] = rest else {
+    let &[kind, protocol, high, low, a, b, c, d] = rest else {
         return None;
     };
-    let address = IpAddr::V6(Ipv6Addr::from(*address));
-    Some(LeaseKey::new(
-        address,
-        Protocol::from_number(protocol)?,
-        u16::from_be_bytes([high, low]),
-    ))
+    let address = IpAddr::V6(Ipv6Addr::from(*address)).to_canonical();
+    let resource = ResourceId(u32::from_be_bytes([a, b, c, d]));
+    let target = match kind {
+        PORT => Target::Port(Protocol::from_number(protocol)?, u16::from_be_bytes([high, low])),
+        JUMP => Target::Jump(resource),
+        JUMP_FOR_ALL => Target::JumpForAll(resource),
+        _ => return None,
+    };
+    Some(LeaseKey { address, target })
 }
 
 #[cfg(test)]

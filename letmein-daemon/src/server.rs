@@ -8,8 +8,9 @@ use crate::{
     forwarding, healing,
     instance::Instance,
     interfaces::{self, Interfaces},
-    leases::Leases,
+    leases::{self, Leases},
     remembered, silent,
+    trial::on_trial,
     userspace_gate::UserspaceGate,
     xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
 };
@@ -38,19 +39,51 @@ pub struct State {
     pub leases: RefCell<Leases>,
 }
 
-/// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed.
-pub fn run(config: Config) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    LocalSet::new().block_on(&runtime, serve(config))
-}
-
-async fn serve(config: Config) -> anyhow::Result<()> {
+/// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed, unless all
+/// of it is on trial and not confirmed within `trial`.
+pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
     let instance = Instance::claim()?;
+    let plan = config.firewall_plan();
+    let serving = async {
+        match trial {
+            None => serve(config, &instance).await,
+            Some(time) => on_trial(&plan, time, |_confirmation| serve(config, &instance)).await,
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, serving)
+}
+
+/// Closes the protected ports, as `run` does, and serves nobody.
+pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    let _only = Instance::claim()?;
+    let plan = config.firewall_plan();
+    let Some(time) = trial else {
+        Firewall::install(&plan)?;
+        return Ok(());
+    };
+    let trying = on_trial(&plan, time, |confirmation| {
+        let plan = plan.clone();
+        async move {
+            Firewall::install(&plan)?;
+            Ok(confirmation.await?)
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(trying)
+}
+
+async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
     let firewall = Firewall::install(&config.firewall_plan())?;
     let watch = firewall.watch()?;
     let known = remembered::take(&instance.remembered());
@@ -75,6 +108,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config,
         leases: RefCell::new(leases),
     });
+    spawn_local(leases::serve_cuts(Rc::clone(&state)));
     spawn_local(healing::serve(Rc::clone(&state), watch));
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));

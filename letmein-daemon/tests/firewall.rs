@@ -11,11 +11,21 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{io::Write as _, thread};
 
-use letmein_daemon::firewall::{Closed, Firewall, FirewallError, FirewallPlan, LeaseKey, Mode, Protocol};
+use letmein_daemon::firewall::{
+    Closed, Firewall, FirewallError, FirewallPlan, LeaseKey, Mode, PortRange, Protected, Protocol,
+};
 use nix::sched::{CloneFlags, unshare};
 
+#[path = "firewall/cuts.rs"]
+mod cuts;
+#[path = "firewall/forward.rs"]
+mod forward;
+#[path = "firewall/jumps.rs"]
+mod jumps;
 #[path = "firewall/packets.rs"]
 mod packets;
+#[path = "firewall/ranges.rs"]
+mod ranges;
 
 const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -73,7 +83,8 @@ fn elements(table: &str, set: &str) -> Vec<String> {
             } else {
                 &element["elem"]["val"]
             };
-            let parts = value["concat"].as_array().unwrap().iter();
+            let parts = value["concat"].as_array().cloned();
+            let parts = parts.unwrap_or_else(|| vec![value.clone()]).into_iter();
             parts
                 .map(|part| part.to_string().replace('"', ""))
                 .collect::<Vec<_>>()
@@ -84,12 +95,17 @@ fn elements(table: &str, set: &str) -> Vec<String> {
     names
 }
 
+fn one(protocol: Protocol, port: u16) -> Protected {
+    PortRange::one(protocol, port).into()
+}
+
 fn guard(closed: Closed) -> FirewallPlan {
     FirewallPlan {
         mode: Mode::Guard { closed },
-        protected: vec![(Protocol::Tcp, 22), (Protocol::Udp, 51820)],
+        protected: vec![one(Protocol::Tcp, 22), one(Protocol::Udp, 51820)],
         control: vec![(Protocol::Udp, 5800)],
         capacity: 64,
+        ..FirewallPlan::default()
     }
 }
 
@@ -170,7 +186,7 @@ fn installing_again_keeps_leases_and_renews_ports() {
         kept.sort();
         assert_eq!(kept, keys);
 
-        plan.protected = vec![(Protocol::Tcp, 2222)];
+        plan.protected = vec![one(Protocol::Tcp, 2222)];
         plan.capacity = 128;
         let mut third = Firewall::install(&plan).unwrap();
         assert_eq!(elements("letmein", "protected"), ["tcp . 2222"]);

@@ -11,7 +11,7 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use letmein_common::{ResourceId, UserId};
 use letmein_daemon::{
     config::Config,
-    firewall::{Firewall, LeaseKey, Protocol},
+    firewall::{Firewall, Protocol},
     leases::{LeaseError, Leases},
     silent::tags::Change,
     xdp::{KernelGate, Object, Plan, ShieldPlan},
@@ -91,7 +91,7 @@ impl Gate {
         let leases = firewall.leases().unwrap().into_iter();
         let mut guests: Vec<_> = leases
             .map(|lease| lease.key)
-            .filter(|LeaseKey { protocol, port, .. }| (*protocol, *port) == (Protocol::Tcp, 22))
+            .filter(|key| key.port() == Some((Protocol::Tcp, 22)))
             .map(|key| key.address)
             .collect();
         guests.sort();

@@ -12,6 +12,9 @@ use std::{
     time::Duration,
 };
 
+/// How long a connection attempt may take that has to succeed, a SYN that is sent again after a second included.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
 /// A server and two peers, each peer on a network of its own: `10.77.1.0/24` and `fd77:1::/64`, `10.77.2.0/24` and
 /// `fd77:2::/64`. The server is number 1 of each network, the peer number 2.
 pub struct Lab {
@@ -56,22 +59,37 @@ impl Lab {
     /// Joins peer 1 (the client) or 2 (the other) to the server, by the server's interface `to-peer1` or `to-peer2`.
     pub fn join(&self, number: u8) -> anyhow::Result<()> {
         let peer = if number == 1 { &self.client } else { &self.other };
-        let (near, far) = (format!("to-peer{number}"), "to-server");
-        ip(&[
-            "-n",
-            &self.server.name,
-            "link",
-            "add",
-            &near,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            far,
-            "netns",
-            &peer.name,
-        ])?;
-        for (host, device, last) in [(&self.server, near.as_str(), 1), (peer, far, 2)] {
+        self.connect(number, &format!("to-peer{number}"), peer)
+    }
+
+    /// A host behind the server, which forwards for everybody from now on: number 2 of `10.77.3.0/24` and `fd77:3::/64`, by
+    /// way of the server's interface `inside0`.
+    pub fn inside(&self) -> anyhow::Result<Host> {
+        let inside = Host::new("inside")?;
+        self.connect(3, "inside0", &inside)?;
+        let forward = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
+        self.server.run("sh", &["-c", forward])?;
+        for (number, host) in [(1, &self.client), (2, &self.other), (3, &inside)] {
+            for via in [format!("10.77.{number}.1"), format!("fd77:{number}::1")] {
+                ip(&["-n", &host.name, "route", "add", "default", "via", &via])?;
+            }
+        }
+        // Until its link-local addresses are found to be unique, a router does not ask for its neighbours.
+        for host in [&self.server, &inside] {
+            while host.run("ip", &["-6", "address"])?.contains("tentative") {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(inside)
+    }
+
+    /// A cable from the server to a peer, and a network with this number on it.
+    fn connect(&self, number: u8, near: &str, peer: &Host) -> anyhow::Result<()> {
+        let (server, far) = (&self.server, "to-server");
+        let near_end = ["-n", &server.name, "link", "add", near, "type", "veth"];
+        let far_end = ["peer", "name", far, "netns", &peer.name];
+        ip(&[&near_end[..], &far_end[..]].concat())?;
+        for (host, device, last) in [(server, near, 1), (peer, far, 2)] {
             let v4 = format!("10.77.{number}.{last}/24");
             let v6 = format!("fd77:{number}::{last}/64");
             ip(&["-n", &host.name, "addr", "add", &v4, "dev", device])?;
@@ -83,7 +101,8 @@ impl Lab {
 }
 
 impl Host {
-    fn new(role: &str) -> anyhow::Result<Self> {
+    /// A host that nothing is connected to.
+    pub fn new(role: &str) -> anyhow::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let host = Self {
@@ -92,6 +111,12 @@ impl Host {
         ip(&["netns", "add", &host.name]).context("the tests make network namespaces: run them as root")?;
         ip(&["-n", &host.name, "link", "set", "lo", "up"])?;
         Ok(host)
+    }
+
+    /// Its name for `ip netns` and `ip link`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A command that runs on this host.
@@ -137,7 +162,7 @@ impl Host {
 
     /// Tries a TCP connection from this host.
     pub fn connect(&self, to: SocketAddr) -> anyhow::Result<Outcome> {
-        let attempt = self.enter(|| TcpStream::connect_timeout(&to, Duration::from_millis(700)))?;
+        let attempt = self.enter(|| TcpStream::connect_timeout(&to, PATIENCE))?;
         match attempt.map_err(|error| error.kind()) {
             Ok(_) => Ok(Outcome::Open),
             Err(io::ErrorKind::ConnectionRefused) => Ok(Outcome::Refused),

@@ -11,4 +11,5 @@ pub mod letmeind;
 pub mod nft;
 pub mod peer;
 pub mod silent;
+pub mod sshd;
 pub mod tap;

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// An element of a lease set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// `10.77.1.2 . tcp . 22`
+    /// `10.77.1.2 . tcp . 22`, or an address alone
     pub key: String,
     /// How long it was opened for.
     pub timeout: Duration,
@@ -32,7 +32,9 @@ pub fn leases(host: &Host, table: &str, set: &str) -> anyhow::Result<Vec<Lease>>
 }
 
 fn lease(element: &Value) -> Option<Lease> {
-    let parts = element["val"]["concat"].as_array()?;
+    let value = &element["val"];
+    let alone = [value.clone()];
+    let parts = value["concat"].as_array().map_or(&alone[..], Vec::as_slice);
     let parts: Vec<_> = parts
         .iter()
         .map(|part| part.to_string().replace('"', ""))

@@ -100,13 +100,13 @@ pub fn send(host: &Host, to: SocketAddr, datagrams: &[&[u8]]) -> anyhow::Result<
 pub fn settle(seconds: u64) {
     let left = left_of_epoch();
     if left < Duration::from_secs(seconds) {
-        sleep(left);
+        next_epoch();
     }
 }
 
-/// Waits until the next epoch has begun.
+/// Waits until the next epoch has begun, for the XDP program as well, whose coarse clock shows it up to 10 ms later.
 pub fn next_epoch() {
-    sleep(left_of_epoch());
+    sleep(left_of_epoch() + Duration::from_millis(100));
 }
 
 fn left_of_epoch() -> Duration {

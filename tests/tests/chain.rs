@@ -145,6 +145,40 @@ fn udp_ipv6_without_xdp() {
     life_in_the_example("off", "fd77:1::1", "[fd77:1::1]", "-U");
 }
 
+/// Without letmeind: what it says is open to everybody is, the rest is not, and loading it again changes nothing.
+#[test]
+fn the_example_as_it_stands() {
+    let lab = Lab::new().unwrap();
+    let _services = [22, 80, 443, 5800].map(|port| lab.server.listen(port).unwrap());
+    let _far = lab.client.listen(7).unwrap();
+    let nft = |arguments: &[&str]| lab.server.run("nft", arguments).unwrap();
+    nft(&["--check", "--file", EXAMPLE]);
+    assert_eq!(nft(&["list", "ruleset"]), "");
+    nft(&["--file", EXAMPLE]);
+    let once = nft(&["-s", "list", "ruleset"]);
+    nft(&["--file", EXAMPLE]);
+    assert_eq!(nft(&["-s", "list", "ruleset"]), once);
+    for (port, outcome) in [
+        (22, Outcome::Silent),
+        (80, Outcome::Open),
+        (443, Outcome::Open),
+        (5800, Outcome::Silent),
+    ] {
+        for server in ["10.77.1.1", "[fd77:1::1]"] {
+            let met = lab.client.connect(format!("{server}:{port}").parse().unwrap());
+            assert_eq!(met.unwrap(), outcome, "{server} {port}");
+        }
+    }
+    for client in ["10.77.1.2:7", "[fd77:1::2]:7"] {
+        assert_eq!(
+            lab.server.connect(client.parse().unwrap()).unwrap(),
+            Outcome::Open
+        );
+    }
+    let itself = lab.server.connect("127.0.0.1:22".parse().unwrap());
+    assert_eq!(itself.unwrap(), Outcome::Open);
+}
+
 /// Table and chain may be called as the user likes. The control port is open only for what clients knock over.
 #[test]
 fn other_names() {

@@ -9,119 +9,28 @@
 
 use letmein_tests::{
     gate::{Gate, KEY},
-    lab::{Host, Lab, Outcome},
+    lab::{Host, Lab},
+    sshd::{SERVER, Sshd},
 };
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Write as _},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tempfile::TempDir;
 
-const SERVER: &str = "10.77.1.1";
 /// How long something may take that has to come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs sshd (configuration $2, log $3) in a mount namespace of its own, which `ip netns exec` makes: with the folder
-/// that it separates privileges in, and with a root account ($1) that takes logins, as distributions lock theirs.
-const AS_INSTALLED: &str =
-    "set -e; mount -t tmpfs none /run; mkdir -m 755 /run/sshd; mount --bind \"$1\" /etc/shadow
-exec /usr/sbin/sshd -D -f \"$2\" -E \"$3\"";
-
-/// An `sshd` on port 22, and what its client needs.
-struct Sshd {
-    process: Child,
-    folder: TempDir,
+fn is_open(sshd: &Sshd, host: &Host) -> bool {
+    let seconds = 20;
+    sshd.shows_its_key(host, seconds).unwrap() && sshd.takes_logins(host, seconds).unwrap()
 }
 
-impl Sshd {
-    fn start(host: &Host) -> Self {
-        let folder = TempDir::new().unwrap();
-        let path = |name| folder.path().join(name).to_str().unwrap().to_owned();
-        for key in ["host", "user"] {
-            let mut keygen = Command::new("ssh-keygen");
-            keygen.args(["-q", "-t", "ed25519", "-N", "", "-f", &path(key)]);
-            assert!(keygen.status().unwrap().success());
-        }
-        let known = fs::read_to_string(path("host.pub")).unwrap();
-        fs::write(path("known_hosts"), format!("{SERVER} {known}")).unwrap();
-        fs::write(path("shadow"), "root:*:::::::\n").unwrap();
-        let configuration = format!(
-            "Port 22\nPidFile none\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin prohibit-password\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\nUsePAM no\nUseDNS no\n",
-            path("host"),
-            path("user.pub")
-        );
-        fs::write(path("sshd_config"), configuration).unwrap();
-        let process = host
-            .command("sh")
-            .args(["-c", AS_INSTALLED, "sh", &path("shadow")])
-            .args([path("sshd_config"), path("log")])
-            .spawn()
-            .unwrap();
-        let here = "127.0.0.1:22".parse().unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while host.connect(here).unwrap() != Outcome::Open {
-            let log = || fs::read_to_string(path("log"));
-            assert!(Instant::now() < deadline, "sshd does not listen: {:?}", log());
-            thread::sleep(Duration::from_millis(20));
-        }
-        Self { process, folder }
-    }
-
-    /// `ssh` from this host, to run this command if it is connected within these seconds.
-    fn client(&self, host: &Host, seconds: u32, command: &str) -> Command {
-        let file = |name| self.folder.path().join(name);
-        let mut ssh = host.command("ssh");
-        ssh.args(["-F", "none", "-l", "root", "-i"]).arg(file("user"));
-        for option in [
-            "BatchMode=yes",
-            "StrictHostKeyChecking=yes",
-            &format!("UserKnownHostsFile={}", file("known_hosts").display()),
-            &format!("ConnectTimeout={seconds}"),
-        ] {
-            ssh.args(["-o", option]);
-        }
-        ssh.args([SERVER, command]);
-        ssh
-    }
-
-    /// Whether the server lets this host in that quickly.
-    fn takes_logins(&self, host: &Host, seconds: u32) -> bool {
-        let output = self.client(host, seconds, "echo let in").output().unwrap();
-        eprint!("{}", String::from_utf8_lossy(&output.stderr));
-        output.status.success() && output.stdout == b"let in\n"
-    }
-
-    /// Whether the server shows its own key to this host that quickly.
-    fn shows_its_key(&self, host: &Host, seconds: u32) -> bool {
-        let known = fs::read_to_string(self.folder.path().join("known_hosts")).unwrap();
-        let key = known.split(' ').nth(2).unwrap();
-        let mut keyscan = host.command("ssh-keyscan");
-        keyscan.args(["-t", "ed25519", "-T", &seconds.to_string(), SERVER]);
-        let output = keyscan.output().unwrap();
-        String::from_utf8(output.stdout).unwrap().contains(key)
-    }
-
-    fn is_open(&self, host: &Host) -> bool {
-        let seconds = 20;
-        self.shows_its_key(host, seconds) && self.takes_logins(host, seconds)
-    }
-
-    fn is_closed(&self, host: &Host) -> bool {
-        let seconds = 1;
-        !self.shows_its_key(host, seconds) && !self.takes_logins(host, seconds)
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ended = self.process.kill();
-        let _reaped = self.process.wait();
-    }
+fn is_closed(sshd: &Sshd, host: &Host) -> bool {
+    let seconds = 1;
+    !sshd.shows_its_key(host, seconds).unwrap() && !sshd.takes_logins(host, seconds).unwrap()
 }
 
 /// A session that repeats what it is told.
@@ -156,26 +65,26 @@ impl Drop for Session {
 
 fn behind_the_gate(xdp: &str, firewall: &str) {
     let lab = Lab::new().unwrap();
-    let sshd = Sshd::start(&lab.server);
-    assert!(sshd.is_open(&lab.client));
+    let sshd = Sshd::start(&lab.server).unwrap();
+    assert!(is_open(&sshd, &lab.client));
     let gate = Gate::start(&lab.server, &format!("xdp = \"{xdp}\""), firewall, "1h").unwrap();
     let letmein = |verb: &str| {
         let arguments = [verb, "gate", "ssh"];
         gate.letmein(&lab.client, SERVER, &KEY, &arguments).unwrap()
     };
-    assert!(sshd.is_closed(&lab.client));
+    assert!(is_closed(&sshd, &lab.client));
 
     assert_eq!(letmein("knock"), 0);
-    assert!(sshd.is_open(&lab.client));
+    assert!(is_open(&sshd, &lab.client));
     let mut session = Session::open(&sshd, &lab.client);
     session.works("with a lease");
 
     assert_eq!(letmein("revoke"), 0);
-    assert!(sshd.is_closed(&lab.client));
+    assert!(is_closed(&sshd, &lab.client));
     session.works("without a lease");
     gate.stop().unwrap();
     session.works("without letmeind");
-    assert!(sshd.is_closed(&lab.client));
+    assert!(is_closed(&sshd, &lab.client));
     session.works("at the end");
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod fuzz;
 mod install;
+mod neighbours;
 mod paths;
 mod peers;
 mod run;

@@ -1,6 +1,6 @@
 //! Running every test.
 
-use crate::{build_ebpf, install, install::Package, paths, peers, sh};
+use crate::{build_ebpf, install, install::Package, neighbours, paths, peers, sh};
 use anyhow::bail;
 use std::process::{Command, Stdio};
 
@@ -34,12 +34,40 @@ const PACKAGES: &[Package] = &[
         purpose: "`ssh`, `ssh-keyscan`, `ssh-keygen`: who wants to reach that service",
     },
     Package {
+        name: "groff-base",
+        purpose: "`groff`: whether the manual page is well-formed",
+    },
+    Package {
         name: "faketime",
         purpose: "`faketime`: clocks that are wrong, of single programs",
     },
     Package {
         name: "nmap",
         purpose: "`nmap`: what a port scan sees of the gate",
+    },
+    Package {
+        name: "iptables",
+        purpose: "`iptables-nft`: ufw calls it, and Docker's rules are written by it",
+    },
+    Package {
+        name: "procps",
+        purpose: "`sysctl`: packets are passed on to a container; ufw calls it as well",
+    },
+    Package {
+        name: "python3",
+        purpose: "ufw and firewalld are written in it",
+    },
+    Package {
+        name: "python3-dbus",
+        purpose: "its D-Bus, for firewalld",
+    },
+    Package {
+        name: "python3-gi",
+        purpose: "its GLib, for firewalld",
+    },
+    Package {
+        name: "dbus-daemon",
+        purpose: "`dbus-daemon`: a bus for firewalld alone",
     },
 ];
 
@@ -59,6 +87,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     install::packages(PACKAGES, options.yes)?;
     peers::install(options.yes)?;
+    neighbours::unpack(options.yes)?;
     for debug_log in [false, true] {
         build_ebpf::run(&build_ebpf::Options {
             yes: options.yes,

@@ -87,7 +87,7 @@ impl History {
     }
 
     fn udp(&self, input: &mut Input<'_>, payload: &[u8]) -> Vec<u8> {
-        let ports = [self.port, self.port, self.port, SHIELDED[0], 53];
+        let ports = [self.port, self.port, self.port, SHIELDED[0], 53, SHIELDED[2]];
         let port = input.choose(&ports).unwrap_or(self.port);
         let source = source(input);
         frame(input, source, port, &Transport::Udp(payload))

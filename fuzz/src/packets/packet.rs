@@ -11,7 +11,7 @@ const LINK: Link = Link {
 const GATE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const GATE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xDB8, 0, 0, 0, 0, 0, 1);
 /// Senders: of one network or not, and one whose address looks like IPv4 in IPv6.
-const SOURCES: [IpAddr; 7] = [
+const SOURCES: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8)),
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)),
@@ -19,6 +19,7 @@ const SOURCES: [IpAddr; 7] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xDB8, 0, 2, 0, 0, 0, 7)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xDB8, 9, 1, 0, 0, 0, 7)),
     IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xFFFF, 0xC000, 0x0207)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xDB8, 0, 1, 0, 0, 0, 8)),
 ];
 const SOURCE_PORTS: [u16; 3] = [40_000, 40_001, 0];
 /// What the kernel takes for an Ethernet frame.

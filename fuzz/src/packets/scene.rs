@@ -34,8 +34,8 @@ pub const SCENES: &[Scene] = &[
 pub const USERS: [UserId; 2] = [UserId(1), UserId(0x0200_0002)];
 pub const RESOURCES: [ResourceId; 2] = [ResourceId(1), ResourceId(0xFFFF_FFFE)];
 pub const KEYS: [[u8; 32]; 2] = [[0x11; 32], [0x22; 32]];
-/// A UDP port with a shield, and a TCP port with one; both have their leases.
-pub const SHIELDED: [u16; 2] = [51820, 22];
+/// UDP ports that have a shield and share their leases, and a TCP port.
+pub const SHIELDED: [u16; 3] = [51820, 22, 51829];
 
 /// So long that no token comes back while a history is played.
 const INTERVAL: u64 = 1 << 50;
@@ -55,7 +55,7 @@ impl Scene {
             .unwrap_or((self.options, ""));
         let text = format!(
             "{gate}interfaces = [\"eth0\"]\nseen-salts = 1024\npending-challenges = 1024\n[firewall]\n{firewall}\n\
-             [resources.vpn]\nid = \"1\"\nports = [\"udp/51820\"]\n{}\
+             [resources.vpn]\nid = \"1\"\nports = [\"udp/51820-51829\"]\nipv6-prefix = 64\n{}\
              [resources.ssh]\nid = \"fffffffe\"\nports = [\"tcp/22\"]\n\
              [users.alice]\nid = \"1\"\nkey = \"{one}\"\nresources = [\"*\"]\n\
              [users.bob]\nid = \"02000002\"\nkey = \"{two}\"\nresources = [\"vpn\"]\n",

@@ -51,8 +51,9 @@ impl Userspace {
     }
 
     fn key(&self, lease: &firewall::LeaseKey) -> Option<LeaseKey> {
-        let transport = lease.protocol.into();
-        let rule = self.rules.get(&rule_index(transport, lease.port))?;
+        let (protocol, port) = lease.port()?;
+        let transport = protocol.into();
+        let rule = self.rules.get(&rule_index(transport, port))?;
         Some(LeaseKey::new(&lease.address.into(), transport, rule))
     }
 

@@ -18,6 +18,9 @@ use std::{
     time::Duration,
 };
 
+/// How long to wait for a port to open, unless told otherwise.
+pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
 /// The whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

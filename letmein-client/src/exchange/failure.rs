@@ -72,6 +72,12 @@ pub enum Failure {
     },
     #[error("{host:?} has no address: {reason}. Check the name in the configuration, and this machine's DNS")]
     Name { host: String, reason: String },
+    #[error(
+        "{at}: no connection: {source}. Nothing was knocked: no section of the configuration has this host and port"
+    )]
+    Direct { at: SocketAddr, source: io::Error },
+    #[error("this system gives no sockets to wait with: {0}")]
+    System(io::Error),
     #[error("{host:?} has no {family} address; leave out {option}")]
     Family {
         host: String,
@@ -81,7 +87,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { .. } => 1,
             Self::NoAnswer { .. }

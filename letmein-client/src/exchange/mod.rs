@@ -1,16 +1,21 @@
 //! Knocking: the exchange with the gate (KNOCK, CHALLENGE, RESPONSE, COMEIN) or the one silent knock, and trying the
 //! port that it opens.
 
+mod connect;
 mod failure;
 mod gate;
 mod own_address;
+mod port;
 mod resolve;
 mod silent;
 mod tcp;
 mod udp;
 mod wait;
 
+pub use connect::{directly, through_the_gate};
 pub use failure::{Failure, exit_code};
+pub use port::{Answer, try_port};
+pub use resolve::addresses;
 
 use crate::{
     config::Transport,
@@ -36,8 +41,16 @@ const LINGER: Duration = Duration::from_millis(500);
 /// the first success took.
 pub fn run(plan: &Arc<Plan>) -> Result<Duration, Vec<Failure>> {
     let deadline = Instant::now() + plan.timeout;
-    let addresses = resolve::addresses(plan, deadline).map_err(|failure| vec![failure])?;
+    let addresses = find(plan, deadline)?;
     knock_on(plan, &addresses, deadline)
+}
+
+fn find(plan: &Plan, deadline: Instant) -> Result<Vec<SocketAddr>, Vec<Failure>> {
+    let found = addresses(&plan.host, plan.port, plan.families, deadline).map_err(|failure| vec![failure])?;
+    for address in &found {
+        plan.say(format_args!("{} is {}", plan.host, address.ip()));
+    }
+    Ok(found)
 }
 
 fn knock_on(plan: &Arc<Plan>, addresses: &[SocketAddr], deadline: Instant) -> Result<Duration, Vec<Failure>> {
@@ -148,6 +161,7 @@ mod tests {
             families,
             silent: None,
             wait: None,
+            service: None,
             verbose: false,
             wanted: "ssh".to_owned(),
         })

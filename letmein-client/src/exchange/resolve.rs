@@ -1,7 +1,7 @@
 //! From a host's name to the addresses to knock on.
 
 use super::{Failure, gate::left_until};
-use crate::plan::{Families, Plan};
+use crate::plan::Families;
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
@@ -10,32 +10,33 @@ use std::{
     time::Instant,
 };
 
-/// The first address of each family that is asked for.
-pub fn addresses(plan: &Plan, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
-    let found = match plan.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, plan.port)],
-        Err(_) => look_up(plan, deadline).map_err(|error| Failure::Name {
-            host: plan.host.clone(),
+/// The first address of each family that is asked for, with this port.
+pub fn addresses(
+    host: &str,
+    port: u16,
+    families: Families,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let found = match host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => look_up(host, port, deadline).map_err(|error| Failure::Name {
+            host: host.to_owned(),
             reason: error.to_string(),
         })?,
     };
-    let chosen = choose(plan.families, &found).map_err(|(family, option)| Failure::Family {
-        host: plan.host.clone(),
+    choose(families, &found).map_err(|(family, option)| Failure::Family {
+        host: host.to_owned(),
         family,
         option,
-    })?;
-    for address in &chosen {
-        plan.say(format_args!("{} is {}", plan.host, address.ip()));
-    }
-    Ok(chosen)
+    })
 }
 
 /// Asks the system, on a thread of its own: it has no time limit, and may take longer than we have.
-fn look_up(plan: &Plan, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+fn look_up(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     let late = || io::Error::new(io::ErrorKind::TimedOut, "the name service did not answer in time");
-    let asked = (plan.host.clone(), plan.port);
+    let host = host.to_owned();
     let (sender, answer) = channel();
-    thread::spawn(move || sender.send((asked.0.as_str(), asked.1).to_socket_addrs()));
+    thread::spawn(move || sender.send((host.as_str(), port).to_socket_addrs()));
     let left = left_until(deadline).ok_or_else(late)?;
     let found = answer.recv_timeout(left).map_err(|_| late())??;
     let found: Vec<_> = found.collect();

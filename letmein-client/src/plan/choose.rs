@@ -1,8 +1,17 @@
 //! Finding in the configuration what was named on the command line.
 
 use crate::config::{Config, Server, values};
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use letmein_common::{ResourceId, UserId};
+
+/// The sections with this name or host, by name.
+pub fn with_host<'a>(config: &'a Config, host: &str) -> impl Iterator<Item = (&'a str, &'a Server)> {
+    config
+        .servers
+        .iter()
+        .filter(move |(name, server)| *name == host || server.host.as_deref() == Some(host))
+        .map(|(name, server)| (name.as_str(), server))
+}
 
 /// The section with this name, or else the only one with this host; in any case with this user, if one is given.
 pub fn server<'a>(
@@ -10,12 +19,7 @@ pub fn server<'a>(
     host: &str,
     user: Option<UserId>,
 ) -> anyhow::Result<(&'a str, &'a Server)> {
-    let with_host: Vec<(&str, &Server)> = config
-        .servers
-        .iter()
-        .filter(|(name, server)| *name == host || server.host.as_deref() == Some(host))
-        .map(|(name, server)| (name.as_str(), server))
-        .collect();
+    let with_host: Vec<_> = with_host(config, host).collect();
     let mut fitting: Vec<_> = with_host.clone();
     fitting.retain(|(_, server)| user.is_none_or(|user| server.user == user));
     if let Some(named) = fitting.iter().find(|(name, _)| *name == host) {
@@ -51,18 +55,25 @@ pub fn by_port_or_name(server: &Server, wanted: &str) -> anyhow::Result<Resource
     if let Some(resource) = server.resources.get(wanted) {
         return Ok(resource.id);
     }
-    let port = wanted.parse::<u16>().ok();
+    match wanted.parse::<u16>() {
+        Ok(port) => by_port(server, port),
+        Err(_) => Err(unknown(server, wanted, "-r takes an id")),
+    }
+}
+
+/// The only resource with this port.
+pub fn by_port(server: &Server, port: u16) -> anyhow::Result<ResourceId> {
     let with_port: Vec<_> = server
         .resources
         .iter()
-        .filter(|(_, resource)| port.is_some() && resource.port == port)
+        .filter(|(_, resource)| resource.port == Some(port))
         .collect();
     match with_port.as_slice() {
         [(_, resource)] => Ok(resource.id),
-        [] => Err(unknown(server, wanted, "-r takes an id")),
+        [] => Err(unknown(server, &port.to_string(), "-r takes an id")),
         several => {
             let names = several.iter().map(|(name, _)| (*name).clone());
-            bail!("port {wanted} is that of {}; give the name", list(names))
+            bail!("port {port} is that of {}; give the name", list(names))
         }
     }
 }
@@ -74,6 +85,22 @@ pub fn by_id_or_name(server: &Server, wanted: &str) -> anyhow::Result<ResourceId
         None => values::resource_id(wanted)
             .map_err(|_| unknown(server, wanted, "an id is 1 to 8 hexadecimal digits")),
     }
+}
+
+/// The resource for SSH: the one with that name, or else the one with its port.
+pub fn ssh(server: &Server) -> anyhow::Result<ResourceId> {
+    match server.resources.get("ssh") {
+        Some(resource) => Ok(resource.id),
+        None => {
+            by_port(server, 22).context("neither a resource named ssh, nor one with port 22 (-r chooses)")
+        }
+    }
+}
+
+/// The port that the configuration has for a resource.
+pub fn port(server: &Server, resource: ResourceId) -> Option<u16> {
+    let mut same = server.resources.values().filter(|one| one.id == resource);
+    same.find_map(|one| one.port)
 }
 
 fn unknown(server: &Server, wanted: &str, remedy: &str) -> anyhow::Error {

@@ -1,10 +1,15 @@
 //! What to do: the command line and the configuration brought together and checked.
 
+mod book;
 mod choose;
+mod targets;
+
+pub use book::Book;
+pub use targets::targets;
 
 use crate::{
-    cli::{Cli, Knock},
-    config::{self, Address, Mode, Server, Transport},
+    cli::How,
+    config::{Address, Mode, Server, Transport},
 };
 use anyhow::{Context as _, anyhow, bail};
 use letmein_common::{ResourceId, UserId, hmac::KeyedStates, wire::challenge::Operation};
@@ -25,6 +30,8 @@ pub struct Plan {
     pub silent: Option<Silent>,
     /// The port that has to open, and how long to wait for it.
     pub wait: Option<Wait>,
+    /// The port of the service behind, as far as it is known: the one that was named, or the configuration's.
+    pub service: Option<u16>,
     pub verbose: bool,
     /// What to open or close, as the user calls it.
     pub wanted: String,
@@ -58,26 +65,60 @@ pub enum Families {
     Both,
 }
 
+impl Families {
+    /// Those that `-4` and `-6` ask for.
+    pub fn of(how: &How) -> Self {
+        match (how.ipv4, how.ipv6) {
+            (false, false) => Self::Any,
+            (true, false) => Self::V4,
+            (false, true) => Self::V6,
+            (true, true) => Self::Both,
+        }
+    }
+}
+
+/// What to open or close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// By the name of a resource, or by its port.
+    Wanted(String),
+    /// By its port alone.
+    Port(u16),
+    /// By the name of a resource, or by its id.
+    IdOrName(String),
+    /// What SSH needs: the resource with that name, or with its port.
+    Ssh,
+}
+
 impl Plan {
-    /// Reads the configuration and finds in it what the command line asks for.
-    pub fn new(cli: &Cli, operation: Operation, knock: &Knock) -> anyhow::Result<Self> {
-        let path = config::find(cli.config.as_deref())?;
-        let config = config::load(&path)?;
-        let in_file = || path.display().to_string();
-        let (name, server) = choose::server(&config, &knock.host, knock.user).with_context(in_file)?;
-        let key = server
-            .key(&path)
-            .with_context(|| format!("the key of [servers.{name}]"))?;
-        let (wanted, resource) = match (&knock.resource, &knock.wanted) {
-            (Some(wanted), _) => (wanted, choose::by_id_or_name(server, wanted)),
-            (None, Some(wanted)) => (wanted, choose::by_port_or_name(server, wanted)),
-            (None, None) => bail!("name what to open: a port, a name, or an id with -r"),
+    /// Finds in the configuration what is asked for.
+    pub fn new(
+        book: &Book,
+        operation: Operation,
+        host: &str,
+        what: &What,
+        how: &How,
+        verbose: bool,
+    ) -> anyhow::Result<Self> {
+        let (name, server) = book.server(host, how.user)?;
+        let key = book.key(name, server)?;
+        let in_section = || format!("{}: [servers.{name}]", book.path.display());
+        let (wanted, resource) = match what {
+            What::Wanted(wanted) => (wanted.as_str(), choose::by_port_or_name(server, wanted)),
+            What::Port(port) => (&*port.to_string(), choose::by_port(server, *port)),
+            What::IdOrName(wanted) => (wanted.as_str(), choose::by_id_or_name(server, wanted)),
+            What::Ssh => ("ssh", choose::ssh(server)),
         };
-        let in_section = || format!("{}: [servers.{name}]", in_file());
         let resource = resource.with_context(in_section)?;
-        let silent = silent(operation, knock, server).with_context(in_section)?;
-        let wait = wait(operation, knock, server, resource).with_context(in_section)?;
-        let transport = match (knock.server_port_tcp, knock.server_port_udp) {
+        let silent = silent(operation, how, server).with_context(in_section)?;
+        let named = match what {
+            What::Wanted(wanted) => wanted.parse().ok().filter(|port| *port != 0),
+            What::Port(port) => Some(*port),
+            What::IdOrName(_) | What::Ssh => None,
+        };
+        let service = named.or_else(|| choose::port(server, resource));
+        let wait = wait(operation, how, service, resource).with_context(in_section)?;
+        let transport = match (how.server_port_tcp, how.server_port_udp) {
             _ if silent.is_some() => Transport::Udp,
             (true, _) => Transport::Tcp,
             (_, true) => Transport::Udp,
@@ -86,26 +127,22 @@ impl Plan {
         let plan = Self {
             operation,
             host: server.host.clone().unwrap_or_else(|| name.to_owned()),
-            port: knock.server_port.unwrap_or(server.port),
+            port: how.server_port.unwrap_or(server.port),
             transport,
             timeout: server.timeout,
             user: server.user,
             key,
             resource,
-            families: match (knock.ipv4, knock.ipv6) {
-                (false, false) => Families::Any,
-                (true, false) => Families::V4,
-                (false, true) => Families::V6,
-                (true, true) => Families::Both,
-            },
+            families: Families::of(how),
             silent,
             wait,
-            verbose: cli.verbose,
-            wanted: wanted.clone(),
+            service,
+            verbose,
+            wanted: wanted.to_owned(),
         };
         plan.say(format_args!(
-            "{}: [servers.{name}], user {}, resource {resource}",
-            path.display(),
+            "{}, user {}, resource {resource}",
+            in_section(),
             plan.user
         ));
         Ok(plan)
@@ -128,6 +165,15 @@ impl Plan {
         }
     }
 
+    /// What has been done, in one word.
+    pub fn state(&self) -> &'static str {
+        match (self.operation, self.silent, self.wait) {
+            (Operation::Revoke, None, _) => "closed",
+            (_, Some(_), None) => "sent",
+            _ => "open",
+        }
+    }
+
     /// Says what happens, if that was asked for.
     pub fn say(&self, text: impl Display) {
         if self.verbose {
@@ -137,12 +183,12 @@ impl Plan {
 }
 
 /// Whether to knock silently, and with what.
-fn silent(operation: Operation, knock: &Knock, server: &Server) -> anyhow::Result<Option<Silent>> {
-    if operation == Operation::Revoke && knock.lease_seconds.is_some() {
+fn silent(operation: Operation, how: &How, server: &Server) -> anyhow::Result<Option<Silent>> {
+    if operation == Operation::Revoke && how.lease_seconds.is_some() {
         bail!("--for is about opening; leave it out");
     }
-    if !(knock.silent || server.mode == Mode::Silent && !knock.challenge) {
-        if knock.address.is_some() || knock.lease_seconds.is_some() {
+    if !(how.silent || server.mode == Mode::Silent && !how.challenge) {
+        if how.address.is_some() || how.lease_seconds.is_some() {
             bail!(
                 "--address and --for are for silent knocks, which this is not; add --silent, or mode = \"silent\" to \
                  the section"
@@ -150,38 +196,30 @@ fn silent(operation: Operation, knock: &Knock, server: &Server) -> anyhow::Resul
         }
         return Ok(None);
     }
-    if knock.server_port_tcp {
+    if how.server_port_tcp {
         bail!("-T knocks over TCP, which no silent knock does; add --challenge, or leave it out");
     }
     Ok(Some(Silent {
         gate_number: server.gate_number,
-        address: knock.address.unwrap_or(server.address),
-        lease_seconds: knock.lease_seconds.unwrap_or(0),
+        address: how.address.unwrap_or(server.address),
+        lease_seconds: how.lease_seconds.unwrap_or(0),
     }))
 }
 
-/// What to wait for, if that was asked for: a port that was named, or the one that the configuration has.
+/// What to wait for, if that was asked for.
 fn wait(
     operation: Operation,
-    knock: &Knock,
-    server: &Server,
+    how: &How,
+    service: Option<u16>,
     resource: ResourceId,
 ) -> anyhow::Result<Option<Wait>> {
-    let Some(duration) = knock.wait else {
+    let Some(duration) = how.wait else {
         return Ok(None);
     };
     if operation == Operation::Revoke {
         bail!("--wait is about opening; leave it out");
     }
-    let named = knock.wanted.as_ref().and_then(|wanted| wanted.parse().ok());
-    let configured = || {
-        server
-            .resources
-            .values()
-            .filter(|one| one.id == resource)
-            .find_map(|one| one.port)
-    };
-    let port = named.or_else(configured).ok_or_else(|| {
+    let port = service.ok_or_else(|| {
         anyhow!("--wait tries a TCP port, and resource {resource} has none here; add port = NUMBER to it")
     })?;
     Ok(Some(Wait { port, duration }))

@@ -62,12 +62,17 @@ impl Client {
 
     /// Runs it with the configuration and these words.
     pub fn run(&self, words: &str) -> Run {
+        run(self.command(words))
+    }
+
+    /// The same, to be run in another way.
+    pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_letmein"));
         command
             .arg("-c")
             .arg(self.config())
             .args(words.split_whitespace());
-        run(command)
+        command
     }
 }
 

@@ -65,7 +65,8 @@ fn names_that_are_not_known() {
     client
         .run("knock gate ssh -u 2")
         .ended(2, "\"gate\" has no user 00000002 here, but 00000001");
-    client.run("knock gate").ended(2, "Usage: letmein knock");
+    client.run("knock gate").ended(2, "name what to open or close");
+    client.run("knock").ended(2, "Usage: letmein");
     client.run("").ended(2, "Usage: letmein");
 }
 

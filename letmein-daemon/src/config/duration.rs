@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 /// Reads a duration with units, the largest being the hour. Without a unit, below or above `allowed`: an error
 /// text with the remedy.
-pub(super) fn parse(text: &str, allowed: &RangeInclusive<Duration>) -> Result<Duration, String> {
+pub fn parse(text: &str, allowed: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = text
         .parse::<SignedDuration>()
         .map_err(|_foreign_words| unreadable(text))?;

@@ -4,7 +4,7 @@
 //! Everything is checked before anything on the machine is changed, and everything that is wrong is told at once,
 //! with file, line and remedy.
 
-mod duration;
+pub(crate) mod duration;
 mod error;
 mod files;
 mod key;
@@ -18,10 +18,10 @@ mod validate;
 mod views;
 
 pub use error::{ConfigError, Position, Problem};
-pub use port::{Port, PortError};
+pub use port::PortError;
 pub use raw::{ErrorPolicy, XdpMode};
 
-use crate::firewall::{Mode, Protocol};
+use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
 use std::{
     collections::HashMap,
@@ -91,6 +91,12 @@ pub struct FirewallSettings {
     pub mode: Mode,
     /// Leases that may live at one time.
     pub max_leases: u32,
+    /// Chain mode: the chain for what is forwarded.
+    pub forward_chain: String,
+    /// Chain mode: the chain for what this machine sends.
+    pub output_chain: String,
+    /// Guard mode: interfaces from which connections are forwarded unseen.
+    pub inside: Vec<String>,
 }
 
 /// A user: a key and what it opens.
@@ -112,8 +118,16 @@ pub struct User {
 pub struct Resource {
     /// The section's name, for the log.
     pub name: String,
-    /// The ports, all opened together.
-    pub ports: Vec<Port>,
+    /// The ports and ranges of ports, all opened together.
+    pub ports: Vec<PortRange>,
+    /// Leading bits of an IPv6 address that hold a lease.
+    pub ipv6_prefix: u8,
+    /// Whether that is for services behind this machine, too.
+    pub forward: bool,
+    /// Whether connections end with their lease.
+    pub cut: bool,
+    /// What it jumps to in the user's own rules.
+    pub jump: Option<Jump>,
     /// For how long.
     pub lease: Duration,
     /// What of it the XDP program closes, too.
@@ -188,12 +202,13 @@ impl fmt::Debug for User {
 }
 
 impl Resource {
-    /// The ports as `tcp/22, udp/22`.
+    /// What a knock opens, as `tcp/22, udp/60000-61000` or `jump to VPN-IN`.
     #[must_use]
     pub fn port_list(&self) -> String {
-        self.ports
-            .iter()
-            .map(Port::to_string)
+        let ports = self.ports.iter().map(PortRange::to_string);
+        let jumps = self.jump.iter().flat_map(|jump| &jump.to);
+        ports
+            .chain(jumps.map(|to| format!("jump to {}", to.chain)))
             .collect::<Vec<_>>()
             .join(", ")
     }

@@ -1,62 +1,55 @@
-//! Ports as the configuration writes them: `tcp/22`.
+//! Ports as the configuration writes them: `tcp/22`, `udp/60000-61000`.
 
-use crate::firewall::Protocol;
-use std::{fmt, str::FromStr};
+use crate::firewall::{PortRange, Protocol};
+use std::str::FromStr;
 use thiserror::Error;
 
-/// A port of one transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Port {
-    /// Its protocol.
-    pub protocol: Protocol,
-    /// Its number, never 0.
-    pub port: u16,
-}
-
-/// A text that is no port.
+/// A text that is no port and no range of ports.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PortError {
     /// It has another shape.
-    #[error("{0:?} is no port; write protocol and number, such as \"tcp/22\" or \"udp/51820\"")]
+    #[error(
+        "{0:?} is no port; write protocol and number, such as \"tcp/22\", \"udp/51820\" or \"udp/60000-61000\""
+    )]
     Shape(String),
-    /// It names more than one.
-    #[error("{0:?} is a range; name each port by itself, such as [\"tcp/80\", \"tcp/81\"]")]
-    Range(String),
-    /// The number is 0 or too large.
+    /// A range that is none.
+    #[error(
+        "{0:?} is a range that does not go up; write the lower port first, or a single one as in \"tcp/22\""
+    )]
+    Order(String),
+    /// A number is 0 or too large.
     #[error("{0:?} has no port number from 1 to 65535")]
     Number(String),
 }
 
-impl FromStr for Port {
+impl FromStr for PortRange {
     type Err = PortError;
 
     fn from_str(text: &str) -> Result<Self, PortError> {
-        let (protocol, number) = text
-            .split_once('/')
-            .ok_or_else(|| PortError::Shape(text.to_owned()))?;
-        let protocol = match protocol {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            _ => return Err(PortError::Shape(text.to_owned())),
-        };
-        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        match number.split_once('-') {
-            Some((first, last)) if is_number(first) && is_number(last) => {
-                return Err(PortError::Range(text.to_owned()));
+        let shape = || PortError::Shape(text.to_owned());
+        let (protocol, numbers) = text.split_once('/').ok_or_else(shape)?;
+        let protocol = Protocol::from_name(protocol).ok_or_else(shape)?;
+        let number = |part: &str| {
+            if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(shape());
             }
-            None if is_number(number) => {}
-            _ => return Err(PortError::Shape(text.to_owned())),
+            match part.parse() {
+                Ok(port) if port != 0 => Ok(port),
+                _ => Err(PortError::Number(text.to_owned())),
+            }
+        };
+        let Some((first, last)) = numbers.split_once('-') else {
+            return Ok(Self::one(protocol, number(numbers)?));
+        };
+        let (first, last) = (number(first)?, number(last)?);
+        if first >= last {
+            return Err(PortError::Order(text.to_owned()));
         }
-        match number.parse() {
-            Ok(port) if port != 0 => Ok(Self { protocol, port }),
-            _ => Err(PortError::Number(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Port {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.protocol, self.port)
+        Ok(Self {
+            protocol,
+            first,
+            last,
+        })
     }
 }
 
@@ -66,16 +59,17 @@ mod tests {
 
     #[test]
     fn ports_survive_the_round_trip() {
-        for text in ["tcp/22", "udp/51820", "tcp/1", "udp/65535"] {
-            assert_eq!(text.parse::<Port>().unwrap().to_string(), text);
+        for text in [
+            "tcp/22",
+            "udp/51820",
+            "tcp/1",
+            "udp/65535",
+            "udp/60000-61000",
+            "tcp/1-65535",
+        ] {
+            assert_eq!(text.parse::<PortRange>().unwrap().to_string(), text);
         }
-        assert_eq!(
-            "tcp/22".parse(),
-            Ok(Port {
-                protocol: Protocol::Tcp,
-                port: 22
-            })
-        );
+        assert_eq!("tcp/22".parse(), Ok(PortRange::one(Protocol::Tcp, 22)));
     }
 
     #[test]
@@ -91,23 +85,30 @@ mod tests {
             "tcp/+22",
             "tcp/22/udp",
             "tcp/-1",
+            "tcp/1-",
+            "tcp/1-2-3",
+            "tcp/1 - 2",
+            "tcp/a-b",
         ] {
             assert_eq!(
-                text.parse::<Port>(),
+                text.parse::<PortRange>(),
                 Err(PortError::Shape(text.to_owned())),
                 "{text}"
             );
         }
-        for text in ["tcp/0", "tcp/65536", "tcp/99999999999"] {
+        for text in ["tcp/0", "tcp/65536", "tcp/99999999999", "tcp/0-9", "tcp/1-65536"] {
             assert_eq!(
-                text.parse::<Port>(),
+                text.parse::<PortRange>(),
                 Err(PortError::Number(text.to_owned())),
                 "{text}"
             );
         }
-        assert_eq!(
-            "tcp/80-90".parse::<Port>(),
-            Err(PortError::Range("tcp/80-90".to_owned()))
-        );
+        for text in ["tcp/90-80", "tcp/80-80"] {
+            assert_eq!(
+                text.parse::<PortRange>(),
+                Err(PortError::Order(text.to_owned())),
+                "{text}"
+            );
+        }
     }
 }

@@ -75,6 +75,9 @@ pub(super) struct Firewall {
     pub closed: Given<Closed>,
     pub table: Given<String>,
     pub chain: Given<String>,
+    pub forward_chain: Given<String>,
+    pub output_chain: Given<String>,
+    pub inside_interfaces: Given<Vec<Spanned<String>>>,
     pub default_lease: Given<DurationText>,
     pub max_lease: Given<DurationText>,
     pub max_leases: Given<i64>,
@@ -91,6 +94,14 @@ pub(super) struct Resource {
     pub id: Given<IdText>,
     pub ports: Given<Vec<Spanned<PortText>>>,
     pub lease: Given<DurationText>,
+    pub ipv6_prefix: Given<i64>,
+    pub all_users: Option<bool>,
+    pub forward: Given<bool>,
+    pub cut: Given<bool>,
+    pub jump_input: Given<String>,
+    pub jump_forward: Given<String>,
+    pub jump_output: Given<String>,
+    pub jump_for_all: Given<Vec<Spanned<JumpHook>>>,
     pub shield: Given<Shield>,
     pub shield_udp: Given<bool>,
 }
@@ -107,6 +118,15 @@ pub(super) struct User {
     pub key_file: Given<PathBuf>,
     pub resources: Given<Vec<Spanned<String>>>,
     pub other_addresses: Option<bool>,
+}
+
+/// Where a jump may be.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum JumpHook {
+    Input,
+    Forward,
+    Output,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The configuration as a whole. What one value may be is tested beside the code that reads it.
 
 mod bad;
+mod conflicts;
 mod documents;
 mod filesystem;
 mod good;

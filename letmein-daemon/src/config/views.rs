@@ -1,15 +1,12 @@
 //! What the firewall, the XDP program and the log need of a configuration.
 
-use super::{Config, ErrorPolicy, Port, XdpMode};
-use crate::firewall::{self, FirewallPlan, Protocol};
+use super::{Config, ErrorPolicy, XdpMode};
+use crate::firewall::{self, FirewallPlan, Jump, PortRange, Protected, Protocol};
 use letmein_common::{
     maps::{PermitKey, Settings},
     shield::PortRule,
 };
 use std::collections::BTreeSet;
-
-/// One lease is for one address, of either family.
-const WHOLE_ADDRESS: u8 = 128;
 
 impl Config {
     /// Every permitted pair of user and resource.
@@ -25,38 +22,59 @@ impl Config {
             .collect()
     }
 
-    /// All ports of all resources.
+    /// All ports of all resources, and how they are leased.
     #[must_use]
-    pub fn protected_ports(&self) -> Vec<(Protocol, u16)> {
-        let ports = self.resources.values().flat_map(|resource| &resource.ports);
-        ports.map(|port| (port.protocol, port.port)).collect()
-    }
-
-    /// What the XDP program does about protected ports.
-    #[must_use]
-    pub fn port_rules(&self) -> Vec<(Protocol, u16, PortRule)> {
-        let covered = self.resources.values().flat_map(|resource| {
-            let ports = resource.ports.iter();
-            ports.filter(|port| resource.shield.covers(port.protocol))
-        });
-        covered
-            .map(|port| {
-                (
-                    port.protocol,
-                    port.port,
-                    PortRule::shielded(port.port, WHOLE_ADDRESS),
-                )
+    pub fn protected_ports(&self) -> Vec<Protected> {
+        self.resources
+            .values()
+            .flat_map(|resource| {
+                resource.ports.iter().map(|ports| Protected {
+                    ports: *ports,
+                    ipv6_prefix: resource.ipv6_prefix,
+                    forward: resource.forward,
+                    cut: resource.cut,
+                })
             })
             .collect()
     }
 
-    /// The ports that the shield is about, as `tcp/22, udp/22`.
+    /// All jumps, in the order of their resources' ids.
+    fn jumps(&self) -> Vec<Jump> {
+        let mut jumps: Vec<_> = self
+            .resources
+            .values()
+            .filter_map(|resource| resource.jump.clone())
+            .collect();
+        jumps.sort_by_key(|jump| jump.resource);
+        jumps
+    }
+
+    /// The ports that the shield is about, with the prefix of IPv6 that they are leased to.
+    fn shielded(&self) -> impl Iterator<Item = (PortRange, u8)> {
+        self.resources.values().flat_map(|resource| {
+            let ports = resource.ports.iter();
+            let covered = ports.filter(|ports| resource.shield.covers(ports.protocol));
+            covered.map(|ports| (*ports, resource.ipv6_prefix))
+        })
+    }
+
+    /// What the XDP program does about protected ports: each port of a range has a rule, and they share the leases of the
+    /// first.
+    #[must_use]
+    pub fn port_rules(&self) -> Vec<(Protocol, u16, PortRule)> {
+        self.shielded()
+            .flat_map(|(ports, ipv6_prefix)| {
+                let rule = PortRule::shielded(ports.first, ipv6_prefix);
+                (ports.first..=ports.last).map(move |port| (ports.protocol, port, rule))
+            })
+            .collect()
+    }
+
+    /// The ports that the shield is about, as `tcp/22, udp/60000-61000`.
     #[must_use]
     pub fn shielded_ports(&self) -> String {
-        let rules = self.port_rules().into_iter();
-        let ports = rules.map(|(protocol, port, _)| Port { protocol, port });
-        let ports: BTreeSet<_> = ports.collect();
-        let names: Vec<_> = ports.iter().map(Port::to_string).collect();
+        let ports: BTreeSet<_> = self.shielded().map(|(ports, _)| ports).collect();
+        let names: Vec<_> = ports.iter().map(PortRange::to_string).collect();
         names.join(", ")
     }
 
@@ -73,6 +91,10 @@ impl Config {
         FirewallPlan {
             mode: self.firewall.mode.clone(),
             protected: self.protected_ports(),
+            inside: self.firewall.inside.clone(),
+            forward_chain: self.firewall.forward_chain.clone(),
+            output_chain: self.firewall.output_chain.clone(),
+            jumps: self.jumps(),
             control: transports
                 .into_iter()
                 .filter_map(|(on, protocol)| on.then_some((protocol, self.gate.port)))

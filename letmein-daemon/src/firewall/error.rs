@@ -3,7 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use letmein_common::ResourceId;
 use nix::errno::Errno;
+
+use super::plan::Hook;
 
 /// An error of the firewall. Rules and leases are written in transactions: what was refused has changed nothing.
 /// (Only [`close`](super::Firewall::close) takes its keys one by one: those before the refused one are closed.)
@@ -82,13 +85,55 @@ pub enum FirewallError {
     /// Chain mode without the user's chain.
     #[error(
         "table `inet {table}` has no chain `{chain}`: add `chain {chain} {{ }}` to it and the rule `jump {chain}` \
-         to its input chain (see the example nftables.conf), or use firewall mode \"guard\", which needs neither"
+         to its {hook} chain (see the example nftables.conf), or use firewall mode \"guard\", which needs neither"
     )]
     NoChain {
         /// The table.
         table: String,
         /// The chain.
         chain: String,
+        /// What the chain is for.
+        hook: Hook,
+    },
+
+    /// Guard mode with a jump.
+    #[error(
+        "a jump to chain `{chain}` is not possible in guard mode: nftables jumps only within a table; use firewall \
+         mode \"chain\""
+    )]
+    JumpInGuard {
+        /// The chain.
+        chain: String,
+    },
+
+    /// A jump to a chain that is not there.
+    #[error(
+        "table `inet {table}` has no chain `{chain}`, which resource {resource} jumps to: add it to that table, or \
+         remove the jump"
+    )]
+    NoJumpTarget {
+        /// The table.
+        table: String,
+        /// The chain.
+        chain: String,
+        /// Whose jump it is.
+        resource: ResourceId,
+    },
+
+    /// A jump to a chain that cannot be jumped to.
+    #[error(
+        "resource {resource} jumps to chain `{chain}` in table `inet {table}`, which is {what}: name a chain of yours \
+         that is at no hook"
+    )]
+    BadJumpTarget {
+        /// The table.
+        table: String,
+        /// The chain.
+        chain: String,
+        /// Whose jump it is.
+        resource: ResourceId,
+        /// What it is instead.
+        what: &'static str,
     },
 
     /// The user's chain is itself attached to a hook.
@@ -146,6 +191,17 @@ pub enum FirewallError {
     Lifetime {
         /// What was asked for.
         lifetime: Duration,
+    },
+
+    /// The kernel does not let us see its connections.
+    #[error(
+        "connections cannot be ended, as a resource with `cut` asks for: the kernel does not list them; load the module \
+         nf_conntrack_netlink, or remove `cut`"
+    )]
+    NoConntrack {
+        /// The kernel's error.
+        #[source]
+        errno: Errno,
     },
 
     /// No notifications.

@@ -1,9 +1,13 @@
 //! The few nftables expressions that the rules are made of.
 
-use nftables::expr::{CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField};
+use std::net::IpAddr;
+
+use nftables::expr::{
+    BinaryOperation, CT, CTDir, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Range,
+};
 use nftables::stmt::{Match, Operator, Statement};
 
-use super::lease::Protocol;
+use super::ports::PortRange;
 
 pub(super) fn text(value: &str) -> Expression<'static> {
     Expression::String(value.to_owned().into())
@@ -21,6 +25,16 @@ pub(super) fn ct_state() -> Expression<'static> {
     }))
 }
 
+/// The port that a connection was begun to, before its destination was translated. nft wants the protocol to be known
+/// in the rule before it takes this for a port.
+pub(super) fn asked_port() -> Expression<'static> {
+    Expression::Named(NamedExpression::CT(CT {
+        key: "proto-dst".into(),
+        family: None,
+        dir: Some(CTDir::Original),
+    }))
+}
+
 pub(super) fn payload(protocol: &'static str, field: &'static str) -> Expression<'static> {
     let field = PayloadField {
         protocol: protocol.into(),
@@ -29,17 +43,41 @@ pub(super) fn payload(protocol: &'static str, field: &'static str) -> Expression
     Expression::Named(NamedExpression::Payload(Payload::PayloadField(field)))
 }
 
-/// `first . meta l4proto . th dport`
-pub(super) fn port_key(mut first: Vec<Expression<'static>>) -> Expression<'static> {
-    first.extend([meta(MetaKey::L4proto), payload("th", "dport")]);
-    Expression::Named(NamedExpression::Concat(first))
+/// `a . b . c`
+pub(super) fn concat<const N: usize>(parts: [Expression<'static>; N]) -> Expression<'static> {
+    Expression::Named(NamedExpression::Concat(parts.into()))
 }
 
-pub(super) fn protected_element((protocol, port): (Protocol, u16)) -> Expression<'static> {
-    Expression::Named(NamedExpression::Concat(vec![
-        text(protocol.name()),
-        Expression::Number(port.into()),
-    ]))
+/// `value & mask`
+pub(super) fn masked(value: Expression<'static>, mask: IpAddr) -> Expression<'static> {
+    let mask = text(&mask.to_string());
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(value, mask)))
+}
+
+/// `value & name`
+pub(super) fn flag(value: Expression<'static>, name: &str) -> Expression<'static> {
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(value, text(name))))
+}
+
+/// `22` or `60000-61000`
+pub(super) fn port_numbers(ports: PortRange) -> Expression<'static> {
+    let number = |port: u16| Expression::Number(port.into());
+    if ports.is_range() {
+        let range = [number(ports.first), number(ports.last)];
+        Expression::Range(Box::new(Range { range }))
+    } else {
+        number(ports.first)
+    }
+}
+
+/// An element of a set of `protocol . port`.
+pub(super) fn ports_element(ports: PortRange) -> Expression<'static> {
+    concat([text(ports.protocol.name()), port_numbers(ports)])
+}
+
+/// Whether a port is (one of) these.
+pub(super) fn in_range(port: Expression<'static>, ports: PortRange) -> Statement<'static> {
+    equals(port, port_numbers(ports))
 }
 
 pub(super) fn matches(

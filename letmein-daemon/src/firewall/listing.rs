@@ -1,9 +1,27 @@
 //! What is in a table already, and whose it is.
 
+use letmein_common::ResourceId;
 use serde_json::Value;
 
 use super::error::FirewallError;
-use super::plan::{GUARD_CHAIN, GUARD_TABLE, MARK, PROTECTED_SET, SetNames};
+use super::layout::Layout;
+use super::plan::{CUT_CHAIN, FORWARD_CHAIN, GUARD_CHAIN, Hook, MARK};
+
+/// The chains of the guard's table, and the hook of each.
+const GUARD_CHAINS: [(&str, &str); 3] = [
+    (GUARD_CHAIN, "input"),
+    (FORWARD_CHAIN, "forward"),
+    (CUT_CHAIN, "postrouting"),
+];
+
+/// What an earlier plan asked for and this one does not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stale {
+    /// Each with the chain it is in.
+    pub rules: Vec<(String, u32)>,
+    pub chains: Vec<String>,
+    pub sets: Vec<String>,
+}
 
 /// The objects of one table as nft lists them.
 ///
@@ -34,7 +52,7 @@ impl Listing {
         Ok(found.then_some(Self { objects }))
     }
 
-    fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub(super) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         self.objects
             .iter()
             .filter(move |(other, _)| other == kind)
@@ -46,8 +64,41 @@ impl Listing {
             .find(move |object| text(object, "name") == Some(name))
     }
 
-    pub(super) fn has_set(&self, name: &str) -> bool {
-        self.named("set", name).is_some()
+    /// The names of our sets, of this plan or an earlier one.
+    fn our_sets<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = &'a str> {
+        self.of_kind("set")
+            .filter_map(|set| text(set, "name"))
+            .filter(|name| layout.shape(name).is_some())
+    }
+
+    /// What of ours is in a table besides these chains, their rules, and the sets that are wanted.
+    pub(super) fn stale(&self, layout: &Layout, chains: &[&str]) -> Stale {
+        let unwanted = |name: &str| !chains.contains(&name);
+        let ours = self.of_kind("chain").filter_map(|chain| text(chain, "name"));
+        let ours: Vec<_> = ours
+            .filter(|name| unwanted(name) && layout.is_our_chain(name))
+            .map(str::to_owned)
+            .collect();
+        let rules = self
+            .marked_rules()
+            .filter(|(chain, _)| unwanted(chain) && !layout.is_our_chain(chain));
+        Stale {
+            rules: rules.map(|(chain, handle)| (chain.to_owned(), handle)).collect(),
+            chains: ours,
+            sets: self
+                .our_sets(layout)
+                .filter(|name| !layout.wants(name))
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+
+    /// Everything of ours in a user's table.
+    pub(super) fn all_ours(&self, layout: &Layout) -> Stale {
+        Stale {
+            sets: self.our_sets(layout).map(str::to_owned).collect(),
+            ..self.stale(layout, &[])
+        }
     }
 
     /// The handles of our rules, with the chain each is in.
@@ -61,13 +112,13 @@ impl Listing {
     }
 
     /// Refuses a table `inet letmein` that somebody else made.
-    pub(super) fn check_guard(&self, sets: &SetNames) -> Result<(), FirewallError> {
+    pub(super) fn check_guard(&self, layout: &Layout) -> Result<(), FirewallError> {
         for (kind, object) in &self.objects {
             let name = text(object, "name").unwrap_or_default();
             let ours = match kind.as_str() {
                 "table" | "rule" => true,
-                "chain" => name == GUARD_CHAIN,
-                "set" => [sets.leases4, sets.leases6, PROTECTED_SET].contains(&name),
+                "chain" => GUARD_CHAINS.iter().any(|(ours, _)| *ours == name),
+                "set" => layout.shape(name).is_some(),
                 _ => false,
             };
             if !ours {
@@ -76,41 +127,84 @@ impl Listing {
                 });
             }
         }
-        if let Some(chain) = self.named("chain", GUARD_CHAIN)
-            && text(chain, "hook") != Some("input")
-        {
-            return Err(FirewallError::ForeignTable {
-                what: "its chain `input` is not at the input hook".to_owned(),
-            });
+        for (name, hook) in GUARD_CHAINS {
+            if let Some(chain) = self.named("chain", name)
+                && text(chain, "hook") != Some(hook)
+            {
+                return Err(FirewallError::ForeignTable {
+                    what: format!("its chain `{name}` is not at the {hook} hook"),
+                });
+            }
         }
         if self.of_kind("rule").next().is_some() && !self.of_kind("rule").any(is_marked) {
             return Err(FirewallError::ForeignTable {
                 what: "its rules are not ours".to_owned(),
             });
         }
-        self.check_sets(sets)?;
-        self.check_set(GUARD_TABLE, PROTECTED_SET, &["inet_proto", "inet_service"])
+        self.check_sets(layout)
     }
 
-    /// Refuses a user's table or chain that we cannot use, or would harm.
-    pub(super) fn check_chain(&self, sets: &SetNames, chain: &str) -> Result<(), FirewallError> {
-        let names = || (sets.table.clone(), chain.to_owned());
-        let Some(found) = self.named("chain", chain) else {
-            let (table, chain) = names();
-            return Err(FirewallError::NoChain { table, chain });
+    /// Refuses a user's table that we cannot use, or would harm.
+    pub(super) fn check_user(&self, layout: &Layout, chains: &[(Hook, &str)]) -> Result<(), FirewallError> {
+        for (hook, chain) in chains {
+            self.check_chain(&layout.table, *hook, chain)?;
+        }
+        let cut = layout.name(CUT_CHAIN);
+        if let Some(found) = self.named("chain", &cut)
+            && (text(found, "hook") != Some("postrouting") || self.has_foreign_rules(&cut))
+        {
+            let table = layout.table.clone();
+            return Err(FirewallError::ForeignRules { table, chain: cut });
+        }
+        self.check_sets(layout)
+    }
+
+    /// Refuses a chain that cannot be jumped to.
+    pub(super) fn check_jump(
+        &self,
+        table: &str,
+        ours: &[(Hook, &str)],
+        resource: ResourceId,
+        chain: &str,
+    ) -> Result<(), FirewallError> {
+        let (table, chain) = (table.to_owned(), chain.to_owned());
+        let what = match self.named("chain", &chain) {
+            None => {
+                return Err(FirewallError::NoJumpTarget {
+                    table,
+                    chain,
+                    resource,
+                });
+            }
+            Some(found) if found.get("hook").is_some() => "a base chain",
+            Some(_) if ours.iter().any(|(_, name)| *name == chain) => "letmeind's own",
+            Some(_) => return Ok(()),
+        };
+        Err(FirewallError::BadJumpTarget {
+            table,
+            chain,
+            resource,
+            what,
+        })
+    }
+
+    fn check_chain(&self, table: &str, hook: Hook, chain: &str) -> Result<(), FirewallError> {
+        let (table, chain) = (table.to_owned(), chain.to_owned());
+        let Some(found) = self.named("chain", &chain) else {
+            return Err(FirewallError::NoChain { table, chain, hook });
         };
         if found.get("hook").is_some() {
-            let (table, chain) = names();
             return Err(FirewallError::BaseChain { table, chain });
         }
-        let mut rules = self
-            .of_kind("rule")
-            .filter(|rule| text(rule, "chain") == Some(chain));
-        if rules.any(|rule| !is_marked(rule)) {
-            let (table, chain) = names();
+        if self.has_foreign_rules(&chain) {
             return Err(FirewallError::ForeignRules { table, chain });
         }
-        self.check_sets(sets)
+        Ok(())
+    }
+
+    fn has_foreign_rules(&self, chain: &str) -> bool {
+        self.of_kind("rule")
+            .any(|rule| text(rule, "chain") == Some(chain) && !is_marked(rule))
     }
 
     /// Whether a rule of the table jumps or goes to the chain. (A verdict map may do so too: its elements are
@@ -119,52 +213,43 @@ impl Listing {
         self.of_kind("rule").any(|rule| jumps_to(rule, chain)) || self.of_kind("map").next().is_some()
     }
 
-    fn check_sets(&self, sets: &SetNames) -> Result<(), FirewallError> {
-        self.check_set(
-            &sets.table,
-            sets.leases4,
-            &["ipv4_addr", "inet_proto", "inet_service"],
-        )?;
-        self.check_set(
-            &sets.table,
-            sets.leases6,
-            &["ipv6_addr", "inet_proto", "inet_service"],
-        )
-    }
-
-    fn check_set(&self, table: &str, name: &str, key: &[&str]) -> Result<(), FirewallError> {
-        let Some(set) = self.named("set", name) else {
-            return Ok(());
-        };
-        let types = set
-            .get("type")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
-        let flags = set
-            .get("flags")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
-        let wanted: &[&str] = if name == PROTECTED_SET { &[] } else { &["timeout"] };
-        if types.eq(key.iter().copied()) && flags.eq(wanted.iter().copied()) {
-            Ok(())
-        } else {
-            Err(FirewallError::ForeignSet {
-                table: table.to_owned(),
-                set: name.to_owned(),
-            })
+    fn check_sets(&self, layout: &Layout) -> Result<(), FirewallError> {
+        for set in self.of_kind("set") {
+            let name = text(set, "name").unwrap_or_default();
+            if let Some(shape) = layout.shape(name)
+                && (words(set, "type") != shape.key || !has_flags(set, shape.flag))
+            {
+                return Err(FirewallError::ForeignSet {
+                    table: layout.table.clone(),
+                    set: name.to_owned(),
+                });
+            }
         }
+        Ok(())
     }
 }
 
-fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+/// Whether a set has this flag and no other; newer nft also tells which are changed by packets.
+fn has_flags(set: &Value, flag: Option<&str>) -> bool {
+    let mut flags = words(set, "flags");
+    flags.retain(|flag| *flag != "dynamic");
+    flags == Vec::from_iter(flag)
+}
+
+/// The words of a field that has several, or only one.
+fn words<'a>(object: &'a Value, field: &str) -> Vec<&'a str> {
+    match object.get(field) {
+        Some(Value::String(word)) => vec![word],
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
+        _ => vec![],
+    }
+}
+
+pub(super) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object.get(field).and_then(Value::as_str)
 }
 
-fn is_marked(rule: &Value) -> bool {
+pub(super) fn is_marked(rule: &Value) -> bool {
     text(rule, "comment").is_some_and(|comment| comment.starts_with(MARK))
 }
 
@@ -181,32 +266,23 @@ fn jumps_to(value: &Value, chain: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::{Closed, FirewallPlan, Mode};
+    use super::super::plan::{FirewallPlan, Mode};
     use super::*;
 
-    fn guard_sets() -> SetNames {
-        let mode = Mode::Guard { closed: Closed::Drop };
-        FirewallPlan {
-            mode,
-            protected: vec![],
-            control: vec![],
-            capacity: 8,
-        }
-        .sets()
+    fn guard() -> Layout {
+        FirewallPlan::default().layout()
     }
 
-    fn chain_sets() -> SetNames {
+    fn chain() -> Layout {
         let mode = Mode::Chain {
             table: "filter".to_owned(),
             chain: "LETMEIN-INPUT".to_owned(),
         };
         FirewallPlan {
             mode,
-            protected: vec![],
-            control: vec![],
-            capacity: 8,
+            ..FirewallPlan::default()
         }
-        .sets()
+        .layout()
     }
 
     fn listing(objects: &[&str]) -> Listing {
@@ -237,10 +313,10 @@ mod tests {
 
     #[test]
     fn a_table_of_ours_is_taken_over_flushed_or_not() {
-        listing(&[]).check_guard(&guard_sets()).unwrap();
-        listing(&[LEASES4]).check_guard(&guard_sets()).unwrap();
+        listing(&[]).check_guard(&guard()).unwrap();
+        listing(&[LEASES4]).check_guard(&guard()).unwrap();
         let whole = listing(&[LEASES4, OUR_CHAIN, OUR_RULE]);
-        whole.check_guard(&guard_sets()).unwrap();
+        whole.check_guard(&guard()).unwrap();
         assert_eq!(whole.marked_rules().collect::<Vec<_>>(), [("input", 7)]);
     }
 
@@ -252,20 +328,21 @@ mod tests {
             r#"{"map": {"name": "m"}}"#,
             FOREIGN_RULE,
         ] {
-            let outcome = listing(&[foreign]).check_guard(&guard_sets());
+            let outcome = listing(&[foreign]).check_guard(&guard());
             assert!(
                 matches!(outcome, Err(FirewallError::ForeignTable { .. })),
                 "{foreign}"
             );
         }
         let set = r#"{"set": {"name": "leases4", "type": "ipv4_addr", "flags": ["timeout"]}}"#;
-        let outcome = listing(&[set]).check_guard(&guard_sets());
+        let outcome = listing(&[set]).check_guard(&guard());
         assert!(matches!(outcome, Err(FirewallError::ForeignSet { .. })));
     }
 
     #[test]
     fn a_users_chain_must_be_there_plain_and_ours_alone() {
-        let check = |objects: &[&str]| listing(objects).check_chain(&chain_sets(), "LETMEIN-INPUT");
+        let check =
+            |objects: &[&str]| listing(objects).check_user(&chain(), &[(Hook::Input, "LETMEIN-INPUT")]);
         let chain = r#"{"chain": {"name": "LETMEIN-INPUT"}}"#;
         check(&[chain, OUR_RULE, OUR_CHAIN]).unwrap();
         assert!(matches!(check(&[OUR_CHAIN]), Err(FirewallError::NoChain { .. })));

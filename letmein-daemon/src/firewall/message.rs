@@ -41,7 +41,7 @@ impl Request {
     }
 }
 
-/// Appends a message: both headers, then what `attributes` writes.
+/// Appends a message to `nf_tables`: both headers, then what `attributes` writes.
 pub(super) fn append(
     outbox: &mut Vec<u8>,
     kind: u16,
@@ -50,16 +50,29 @@ pub(super) fn append(
     resource: u16,
     attributes: impl FnOnce(&mut Vec<u8>),
 ) {
+    let family = if resource == 0 { NFPROTO_INET } else { 0 };
+    append_for(outbox, kind, flags, sequence, (family, resource), attributes);
+}
+
+/// The same for any subsystem of netfilter, with the address family and resource that it wants.
+pub(super) fn append_for(
+    outbox: &mut Vec<u8>,
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    (family, resource): (u8, u16),
+    attributes: impl FnOnce(&mut Vec<u8>),
+) {
     let start = outbox.len();
     let mut header = Nlmsghdr::new();
     header.r#type = kind;
     header.flags = NLM_F_REQUEST | flags;
     header.seq = sequence;
     outbox.extend_from_slice(header.as_slice());
-    let mut family = Nfgenmsg::new();
-    family.nfgen_family = if resource == 0 { NFPROTO_INET } else { 0 };
-    family.set_res_id(resource);
-    outbox.extend_from_slice(family.as_slice());
+    let mut netfilter = Nfgenmsg::new();
+    netfilter.nfgen_family = family;
+    netfilter.set_res_id(resource);
+    outbox.extend_from_slice(netfilter.as_slice());
     attributes(outbox);
     outbox.resize(outbox.len().next_multiple_of(4), 0);
     // A message is a few hundred bytes at most.

@@ -4,39 +4,54 @@
 //! are written once, by `nft`, in one transaction; elements go over netlink, in microseconds. The kernel's
 //! sets are the only record of what is open, so a daemon that dies, restarts or is upgraded forgets nothing.
 
+mod adopt;
+mod conntrack;
+mod contents;
+mod cut;
 mod elements;
 mod error;
 mod expression;
 pub(crate) mod fuzzing;
+mod layout;
 mod lease;
+mod lease_set;
 mod listing;
 mod message;
 mod netlink;
 mod nft;
 mod plan;
+mod ports;
+mod preview;
 mod ruleset;
 mod shape;
+mod snapshot;
 mod watch;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
-use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
-use nftables::batch::Batch;
 use nix::errno::Errno;
 use tracing::{info, warn};
 
 pub use self::error::FirewallError;
-pub use self::lease::{Lease, LeaseKey, Protocol};
-pub use self::plan::{Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Mode};
+pub use self::lease::{Lease, LeaseKey, Protocol, Target};
+pub use self::plan::{
+    Closed, DEFAULT_CAPACITY, FirewallPlan, GUARD_TABLE, Hook, Jump, JumpTo, Mode, Protected,
+};
+pub use self::ports::PortRange;
+pub use self::preview::{PreviewError, preview};
+pub use self::snapshot::Snapshot;
 pub use self::watch::{Changes, Watch};
 
-use self::elements::{ElementKey, read_elements, write_element, write_elements, write_set};
+use self::elements::{ElementKey, read_elements, set_name, write_element, write_elements, write_set};
+use self::layout::Layout;
+use self::lease_set::{Kind, LeaseSet};
+use self::listing::Stale;
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
-use self::plan::{Scope, SetNames};
+use self::plan::{CUT_CHAIN, Scope};
 use self::shape::Shape;
 
 /// The shortest lease. The kernel counts in jiffies of up to 10 ms, and takes a timeout below one for
@@ -57,10 +72,12 @@ const TOGETHER: usize = 512;
 pub struct Firewall {
     transport: Transport,
     plan: FirewallPlan,
-    sets: SetNames,
+    layout: Layout,
     scope: Scope,
     /// What was there after the rules were installed.
     installed: Shape,
+    /// Sets of leases that were made anew since, and do not have all their leases again.
+    lost: BTreeSet<LeaseSet>,
 }
 
 impl Firewall {
@@ -70,13 +87,15 @@ impl Firewall {
     pub fn install(plan: &FirewallPlan) -> Result<Self, FirewallError> {
         let mut firewall = Self {
             transport: Transport::open().map_err(|errno| netlink_error(errno, "opening a netlink socket"))?,
-            sets: plan.sets(),
+            layout: plan.layout(),
             scope: plan.scope(),
             plan: plan.clone(),
             installed: Shape::default(),
+            lost: BTreeSet::new(),
         };
         firewall.installed = firewall.write_rules()?;
-        info!(table = firewall.sets.table, "firewall installed");
+        firewall.check_cut()?;
+        info!(table = firewall.layout.table, "firewall installed");
         Ok(firewall)
     }
 
@@ -94,21 +113,38 @@ impl Firewall {
         Ok(self.read_shape()? == self.installed)
     }
 
-    /// Installs the rules again. Returns the lease sets that had to be made anew, IPv4 first: they are empty.
-    pub fn repair(&mut self) -> Result<[bool; 2], FirewallError> {
+    /// Installs the rules again. Lease sets that had to be made anew are empty, and [`lacks`](Self::lacks) their leases
+    /// until [`all_restored`](Self::all_restored).
+    pub fn repair(&mut self) -> Result<(), FirewallError> {
         let now = self.write_rules()?;
-        let lost = self
-            .scope
-            .leases
-            .map(|set| !now.has_same_set(&self.installed, set));
-        for (set, lost) in self.scope.leases.into_iter().zip(lost) {
-            // Whoever made it may have filled it from a file, with leases that are long over.
-            if lost {
-                self.empty(set)?;
+        let sets: Vec<_> = self.layout.sets().collect();
+        for set in sets {
+            let name = self.layout.name(set);
+            if !now.has_same_set(&self.installed, &name) {
+                self.lost.insert(set);
+                // Whoever made it may have filled it from a file, with leases that are long over.
+                self.empty(&name)?;
             }
         }
         self.installed = now;
-        Ok(lost)
+        Ok(())
+    }
+
+    /// Whether the set of this lease was made anew, and the lease is to be put back.
+    #[must_use]
+    pub fn lacks(&self, key: &LeaseKey) -> bool {
+        self.lost.contains(&self.layout.set_of(key))
+    }
+
+    /// Whether any set lacks leases.
+    #[must_use]
+    pub fn lacks_any(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// All leases that were lost are back.
+    pub fn all_restored(&mut self) {
+        self.lost.clear();
     }
 
     /// Writes the rules, and reads back what is there then.
@@ -122,7 +158,7 @@ impl Firewall {
             }
         }
         Err(FirewallError::NotInstalled {
-            table: self.sets.table.clone(),
+            table: self.layout.table.clone(),
         })
     }
 
@@ -138,9 +174,11 @@ impl Firewall {
     }
 
     fn empty(&mut self, set: &str) -> Result<(), FirewallError> {
-        let Self { transport, sets, .. } = self;
+        let Self {
+            transport, layout, ..
+        } = self;
         let outcome = transport.transact(|transaction| {
-            transaction.push(Request::Delete, |outbox| write_set(outbox, &sets.table, set));
+            transaction.push(Request::Delete, |outbox| write_set(outbox, &layout.table, set));
         });
         outcome.map_err(|refusal| self.lease_error(refusal.errno, "emptying a lease set"))
     }
@@ -148,22 +186,28 @@ impl Firewall {
     /// Puts leases back into sets that had to be made anew, all or none of them. What has less than the shortest
     /// lifetime left is left out. Returns how many that are.
     pub fn restore(&mut self, leases: &[Lease]) -> Result<usize, FirewallError> {
-        let Self { transport, sets, .. } = self;
-        let (four, six): (Vec<Lease>, Vec<Lease>) = leases
+        let Self {
+            transport, layout, ..
+        } = self;
+        let mut by_set: BTreeMap<LeaseSet, Vec<Lease>> = BTreeMap::new();
+        for lease in leases
             .iter()
             .filter(|lease| (SHORTEST..=LONGEST).contains(&lease.remaining))
-            .partition(|lease| lease.key.address.to_canonical().is_ipv4());
+        {
+            by_set.entry(layout.set_of(&lease.key)).or_default().push(*lease);
+        }
         let outcome = transport.transact(|transaction| {
-            for (set, leases) in [(sets.leases4, &four), (sets.leases6, &six)] {
+            for (set, leases) in &by_set {
+                let name = layout.name(set);
                 for leases in leases.chunks(TOGETHER) {
                     transaction.push(Request::New, |outbox| {
-                        write_elements(outbox, &sets.table, set, leases);
+                        write_elements(outbox, &layout.table, &name, *set, leases);
                     });
                 }
             }
         });
         match outcome {
-            Ok(()) => Ok(four.len() + six.len()),
+            Ok(()) => Ok(by_set.values().map(Vec::len).sum()),
             Err(Refusal { errno, .. }) => Err(self.lease_error(errno, "putting leases back")),
         }
     }
@@ -171,7 +215,7 @@ impl Firewall {
     fn lease_error(&self, errno: Errno, doing: &'static str) -> FirewallError {
         match errno {
             Errno::ENOENT => FirewallError::NotInstalled {
-                table: self.sets.table.clone(),
+                table: self.layout.table.clone(),
             },
             Errno::ENFILE => FirewallError::Full {
                 capacity: self.plan.capacity,
@@ -190,27 +234,35 @@ impl Firewall {
         let millis =
             u64::try_from(lifetime.as_millis()).map_err(|_overflow| FirewallError::Lifetime { lifetime })?;
         let doing = "opening a lease";
-        let Self { transport, sets, .. } = self;
+        let Self {
+            transport, layout, ..
+        } = self;
         for _ in 0..ATTEMPTS {
             // Kernels before 6.12 keep the old clock of an element that is added again, and a deletion fails
             // if the element is not there. So: add, in case it is not there, delete, add with the new clock.
             let outcome = transport.transact(|transaction| {
                 for key in keys {
-                    let set = sets.of(key.address);
-                    let element = ElementKey::of(key);
+                    let set = layout.set_of(key);
+                    let name = layout.name(set);
+                    let element = ElementKey::of(set, key);
                     for (request, timeout) in [
                         (Request::New, Some(millis)),
                         (Request::Delete, None),
                         (Request::New, Some(millis)),
                     ] {
                         transaction.push(request, |outbox| {
-                            write_element(outbox, &sets.table, set, &element, timeout);
+                            write_element(outbox, &layout.table, &name, &element, timeout);
                         });
                     }
                 }
             });
             match outcome {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if let Err(error) = self.revive(keys) {
+                        warn!("a UDP flow that was cut may stay so for a while: {error}");
+                    }
+                    return Ok(());
+                }
                 // It was there when it was added and had run out when it was deleted (kernels before 6.9).
                 Err(Refusal {
                     errno: Errno::ENOENT,
@@ -231,42 +283,102 @@ impl Firewall {
     pub fn close(&mut self, keys: &[LeaseKey]) -> Result<usize, FirewallError> {
         let mut closed = 0;
         for key in keys {
-            let set = self.sets.of(key.address);
-            let table = &self.sets.table;
-            let element = ElementKey::of(key);
-            // One transaction each: an absent element makes its whole transaction fail.
-            let outcome = self.transport.transact(|transaction| {
-                transaction.push(Request::Delete, |outbox| {
-                    write_element(outbox, table, set, &element, None);
-                });
-            });
-            match outcome {
-                Ok(()) => closed += 1,
-                Err(Refusal {
-                    errno: Errno::ENOENT, ..
-                }) => {}
-                Err(Refusal { errno, .. }) => return Err(netlink_error(errno, "closing a lease")),
-            }
+            closed += usize::from(self.close_in(self.layout.set_of(key), key)?);
         }
         Ok(closed)
+    }
+
+    /// Takes a lease out of a set. Returns whether it was there.
+    fn close_in(&mut self, set: LeaseSet, key: &LeaseKey) -> Result<bool, FirewallError> {
+        let (table, name) = (&self.layout.table, self.layout.name(set));
+        let element = ElementKey::of(set, key);
+        // One transaction each: an absent element makes its whole transaction fail.
+        let outcome = self.transport.transact(|transaction| {
+            transaction.push(Request::Delete, |outbox| {
+                write_element(outbox, table, &name, &element, None);
+            });
+        });
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(Refusal {
+                errno: Errno::ENOENT, ..
+            }) => Ok(false),
+            Err(Refusal { errno, .. }) => Err(netlink_error(errno, "closing a lease")),
+        }
+    }
+
+    /// Closes leases for ports that are leased in another way than when these were opened: by another prefix, or as part of
+    /// a range. A lease opens what was asked for, and never turns into one for something else. It is enough to look for
+    /// those that are known, if any are.
+    pub fn close_strays(&mut self, known: Option<&[LeaseKey]>) -> Result<(), FirewallError> {
+        // The others are for one thing each, which is in their names.
+        let sets: Vec<_> = self.layout.sets().filter(|set| set.kind == Kind::Ports).collect();
+        if !self.layout.has_various() {
+            return Ok(());
+        }
+        for set in sets {
+            let strays: Vec<_> = match known {
+                None => self.dump(set)?,
+                Some(keys) => {
+                    let of_family = keys
+                        .iter()
+                        .filter(|key| key.port().is_some() && self.layout.set_of(key).family == set.family);
+                    let elsewhere = of_family.filter(|key| self.layout.set_of(key) != set);
+                    let keys: Vec<_> = elsewhere.copied().collect();
+                    self.look_up_in(&keys, |_| set)?
+                }
+            };
+            for lease in strays {
+                if self.layout.set_of(&lease.key) != set {
+                    self.close_in(set, &lease.key)?;
+                    info!(
+                        "closed the lease of {}: its port is leased in another way now",
+                        lease.key
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what this lease opens is in the plan that was installed.
+    #[must_use]
+    pub fn plans(&self, key: &LeaseKey) -> bool {
+        self.layout.plans(key)
     }
 
     /// Those of these leases that live. Of a very large set this asks for each in microseconds, while reading it
     /// takes the square of its size.
     pub fn look_up(&mut self, keys: &[LeaseKey]) -> Result<Vec<Lease>, FirewallError> {
-        let Self { transport, sets, .. } = self;
+        let layout = self.layout.clone();
+        self.look_up_in(keys, |key| layout.set_of(key))
+    }
+
+    fn look_up_in(
+        &mut self,
+        keys: &[LeaseKey],
+        set_of: impl Fn(&LeaseKey) -> LeaseSet,
+    ) -> Result<Vec<Lease>, FirewallError> {
+        let Self {
+            transport, layout, ..
+        } = self;
         let mut found = Vec::new();
         for keys in keys.chunks(TOGETHER) {
             let outcome = transport.ask(
                 |questions| {
                     for key in keys {
+                        let set = set_of(key);
+                        let (name, element) = (layout.name(set), ElementKey::of(set, key));
                         questions.push(Request::Get, |outbox| {
-                            let set = sets.of(key.address);
-                            write_element(outbox, &sets.table, set, &ElementKey::of(key), None);
+                            write_element(outbox, &layout.table, &name, &element, None);
                         });
                     }
                 },
-                |answer| read_elements(answer, |lease| found.extend(lease)),
+                |answer| {
+                    if let Some(set) = set_name(answer).and_then(|name| layout.parse(name)) {
+                        read_elements(set, answer, |lease| found.extend(lease));
+                    }
+                },
             );
             outcome.map_err(|errno| netlink_error(errno, "looking up leases"))?;
         }
@@ -276,26 +388,28 @@ impl Firewall {
     /// All leases that live, as the kernel has them. For each answer the kernel begins to count at the first element
     /// again, so that ten times as many take a hundred times as long.
     pub fn leases(&mut self) -> Result<Vec<Lease>, FirewallError> {
-        let mut leases = self.dump(self.sets.leases4)?;
-        leases.append(&mut self.dump(self.sets.leases6)?);
+        let sets: Vec<_> = self.layout.sets().collect();
+        let mut leases = Vec::new();
+        for set in sets {
+            leases.append(&mut self.dump(set)?);
+        }
         Ok(leases)
     }
 
-    fn dump(&mut self, set: &'static str) -> Result<Vec<Lease>, FirewallError> {
+    fn dump(&mut self, set: LeaseSet) -> Result<Vec<Lease>, FirewallError> {
         let Self {
-            transport,
-            sets: SetNames { table, .. },
-            ..
+            transport, layout, ..
         } = self;
+        let (table, name) = (&layout.table, layout.name(set));
         let doing = "reading the leases";
         for _ in 0..ATTEMPTS {
             let mut leases = Vec::new();
             let mut others = 0_usize;
             let outcome = transport.dump(
                 Request::Get,
-                |outbox| write_set(outbox, table, set),
+                |outbox| write_set(outbox, table, &name),
                 |answer| {
-                    read_elements(answer, |lease| match lease {
+                    read_elements(set, answer, |lease| match lease {
                         Some(lease) => leases.push(lease),
                         None => others += 1,
                     });
@@ -307,7 +421,7 @@ impl Firewall {
                 Ok(()) if any_twice(&leases) => thread::sleep(GROWTH),
                 Ok(()) => {
                     if others > 0 {
-                        warn!("{others} elements of set `{set}` in table `inet {table}` are no leases");
+                        warn!("{others} elements of set `{name}` in table `inet {table}` are no leases");
                     }
                     return Ok(leases);
                 }
@@ -329,58 +443,46 @@ impl Firewall {
     /// In guard mode this leaves the protected ports to whatever other firewall the machine has.
     pub fn remove(plan: &FirewallPlan) -> Result<bool, FirewallError> {
         plan.check()?;
-        let sets = plan.sets();
-        let mut batch = Batch::new();
-        let mut found = false;
-        if let Some(guard) = nft::list(GUARD_TABLE)? {
-            let ours = match &plan.mode {
-                Mode::Guard { .. } => guard.check_guard(&sets).map(|()| true)?,
+        let layout = plan.layout();
+        let guard = match nft::list(GUARD_TABLE)? {
+            None => false,
+            Some(guard) => match &plan.mode {
+                Mode::Guard { .. } => guard.check_guard(&layout).map(|()| true)?,
                 Mode::Chain { .. } => guard.marked_rules().next().is_some(),
-            };
-            if ours {
-                ruleset::remove_guard(&mut batch);
-                found = true;
-            }
-        }
-        if let Mode::Chain { table, .. } = &plan.mode
-            && let Some(listing) = nft::list(table)?
-        {
-            for (chain, handle) in listing.marked_rules() {
-                ruleset::remove_rule(&mut batch, table, chain, handle);
-                found = true;
-            }
-            for set in [sets.leases4, sets.leases6] {
-                if listing.has_set(set) {
-                    ruleset::remove_set(&mut batch, table, set);
-                    found = true;
-                }
-            }
-        }
+            },
+        };
+        let user = match &plan.mode {
+            Mode::Guard { .. } => None,
+            Mode::Chain { table, .. } => nft::list(table)?,
+        };
+        let ours = user.map_or_else(Stale::default, |user| user.all_ours(&layout));
+        let found = guard || ours != Stale::default();
         if found {
-            nft::apply(batch, "removing the rules")?;
+            nft::apply(ruleset::remove(guard, &layout.table, &ours), "removing the rules")?;
         }
         Ok(found)
-    }
-}
-
-impl SetNames {
-    fn of(&self, address: IpAddr) -> &'static str {
-        if address.to_canonical().is_ipv4() {
-            self.leases4
-        } else {
-            self.leases6
-        }
     }
 }
 
 /// Checks whether the plan fits what is there, and carries it out. Returns how many rules it has.
 fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
     plan.check()?;
-    let sets = plan.sets();
-    match &plan.mode {
+    let layout = plan.layout();
+    let chains = plan.chains();
+    let cut = layout.cuts().then(|| layout.name(CUT_CHAIN));
+    let names: Vec<_> = chains
+        .iter()
+        .map(|(_, chain)| *chain)
+        .chain(cut.as_deref())
+        .collect();
+    let stale = match &plan.mode {
         Mode::Guard { .. } => {
             if let Some(listing) = nft::list(GUARD_TABLE)? {
-                listing.check_guard(&sets)?;
+                listing.check_guard(&layout)?;
+                listing.stale(&layout, &names)
+            } else {
+                adopt_connections(plan);
+                Stale::default()
             }
         }
         Mode::Chain { table, chain } => {
@@ -395,14 +497,36 @@ fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
                     chain: chain.clone(),
                 });
             };
-            listing.check_chain(&sets, chain)?;
-            if !listing.is_jumped_to(chain) {
-                warn!("no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing");
+            listing.check_user(&layout, &chains)?;
+            for jump in &plan.jumps {
+                for to in &jump.to {
+                    listing.check_jump(table, &chains, jump.resource, &to.chain)?;
+                }
             }
+            for (_, chain) in chains.iter().filter(|(_, chain)| !listing.is_jumped_to(chain)) {
+                warn!("no rule in table `inet {table}` jumps to `{chain}`: knocks will open nothing there");
+            }
+            listing.stale(&layout, &names)
+        }
+    };
+    nft::apply(ruleset::install(plan, &layout, &stale), "installing the rules")?;
+    Ok(ruleset::rules(plan, &layout))
+}
+
+/// Before there are rules of ours that would cut them. Where connections end with their lease, one that is not known may
+/// have been ended.
+fn adopt_connections(plan: &FirewallPlan) {
+    let outcome = adopt::adopt(|protocol, port| {
+        let mut protected = plan.protected.iter();
+        protected.any(|protected| !protected.cut && protected.ports.contains(protocol, port))
+    });
+    match outcome {
+        Ok(0) => {}
+        Ok(adopted) => info!("{adopted} open connections to protected ports go on"),
+        Err(error) => {
+            warn!("open connections to protected ports may be cut, as conntrack takes none: {error}");
         }
     }
-    nft::apply(ruleset::install(plan), "installing the rules")?;
-    Ok(ruleset::rules(plan))
 }
 
 fn any_twice(leases: &[Lease]) -> bool {

@@ -17,8 +17,9 @@ use nix::sys::socket::{
 use crate::netlink::retry;
 
 use super::message::{
-    Answer, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NLM_F_ACK, NLM_F_DUMP,
-    NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, Request, answers, append, set_flags,
+    Answer, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET, NLM_F_ACK,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, Request, answers, append,
+    append_for, set_flags,
 };
 
 /// The largest transaction, in bytes as the kernel accounts for them: some ten thousand leases.
@@ -195,19 +196,20 @@ impl Transport {
         &mut self,
         request: Request,
         attributes: impl FnOnce(&mut Vec<u8>),
+        each: impl FnMut(&[u8]),
+    ) -> Result<(), Errno> {
+        self.dump_of(request.kind(), NFPROTO_INET, attributes, each)
+    }
+
+    /// The same of any subsystem of netfilter.
+    pub(super) fn dump_of(
+        &mut self,
+        kind: u16,
+        family: u8,
+        attributes: impl FnOnce(&mut Vec<u8>),
         mut each: impl FnMut(&[u8]),
     ) -> Result<(), Errno> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let sequence = self.sequence;
-        self.outbox.clear();
-        append(
-            &mut self.outbox,
-            request.kind(),
-            NLM_F_DUMP,
-            sequence,
-            0,
-            attributes,
-        );
+        let sequence = self.write(kind, NLM_F_DUMP, family, attributes);
         let mut outcome = Err(Errno::ENODATA);
         let mut interrupted = false;
         self.exchange(|answer| {
@@ -221,6 +223,38 @@ impl Transport {
             }
         })?;
         if interrupted { Err(Errno::EINTR) } else { outcome }
+    }
+
+    /// A single request that is not part of a transaction.
+    pub(super) fn request(
+        &mut self,
+        kind: u16,
+        family: u8,
+        attributes: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Errno> {
+        let sequence = self.write(kind, NLM_F_ACK, family, attributes);
+        let mut outcome = Err(Errno::ENODATA);
+        self.exchange(|answer| {
+            if answer.sequence == sequence && answer.kind == NLMSG_ERROR {
+                outcome = answer.errno().map_or(Ok(()), Err);
+            }
+        })?;
+        outcome
+    }
+
+    /// Makes a message all of the outbox, and returns its number.
+    fn write(&mut self, kind: u16, flags: u16, family: u8, attributes: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.outbox.clear();
+        append_for(
+            &mut self.outbox,
+            kind,
+            flags,
+            self.sequence,
+            (family, 0),
+            attributes,
+        );
+        self.sequence
     }
 
     /// Sends the outbox and reads all there is to read.

@@ -1,9 +1,10 @@
-//! Running the `nft` program, with its JSON on standard input.
+//! Running the `nft` program, with its JSON on standard input, or with its own language.
 //!
 //! The `nftables` crate gives the JSON its types. Its own helper is not used to run nft: that one leaves
 //! standard error to the terminal, so the reason of a refusal would be lost.
 
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
 use nftables::batch::Batch;
@@ -25,13 +26,24 @@ pub(super) fn apply(batch: Batch<'_>, doing: &'static str) -> Result<(), Firewal
     }
 }
 
+/// Carries out commands in nft's own language in one transaction, and returns what it prints.
+pub(super) fn script(options: &[&str], commands: &str, doing: &'static str) -> Result<String, FirewallError> {
+    let arguments = [options, &["--file", "-"]].concat();
+    let output = run_first(&PROGRAMS, &arguments, commands.as_bytes())?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(refusal(&output, doing))
+    }
+}
+
 /// What a table of family `inet` holds, without the elements of its sets; `None` if there is no such table.
 ///
 /// All tables of the family are listed, because of one table alone nft 1.0.6 reads every element, even if told not to
 /// show any. With very many leases that takes minutes.
 pub(super) fn list(table: &str) -> Result<Option<Listing>, FirewallError> {
     let doing = "listing the ruleset";
-    let output = run_first(&PROGRAMS, &["--terse", "list", "ruleset", "inet"], b"")?;
+    let output = run_first(&PROGRAMS, &["--json", "--terse", "list", "ruleset", "inet"], b"")?;
     if !output.status.success() {
         return Err(refusal(&output, doing));
     }
@@ -46,7 +58,7 @@ fn run(batch: Batch<'_>, doing: &'static str) -> Result<Output, FirewallError> {
         doing,
         message: error.to_string(),
     })?;
-    run_first(&PROGRAMS, &["--file", "-"], &input)
+    run_first(&PROGRAMS, &["--json", "--file", "-"], &input)
 }
 
 /// Runs the first of these programs that is there.
@@ -62,10 +74,11 @@ fn run_first(programs: &[&str], arguments: &[&str], input: &[u8]) -> Result<Outp
 
 fn run_program(program: &str, arguments: &[&str], input: &[u8]) -> io::Result<Output> {
     let mut nft = Command::new(program)
-        .arg("--json")
         .args(arguments)
         // Its messages are told apart by their English text.
         .env("LC_ALL", "C")
+        // What the terminal sends (Ctrl-C) is for us, who may have to put something right; a transaction goes on.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -55,7 +55,7 @@ impl Shape {
         )?;
         for chain in &scope.chains {
             let of_chain = |outbox: &mut Vec<u8>| {
-                let table = PushRuleAttrs::new(outbox).push_table_bytes(scope.table.as_bytes());
+                let table = PushRuleAttrs::new(outbox).push_table_bytes(scope.layout.table.as_bytes());
                 drop(table.push_chain_bytes(chain.as_bytes()));
             };
             dump(transport, Request::GetRules, of_chain, |answer| {
@@ -63,14 +63,14 @@ impl Shape {
             })?;
         }
         let of_table = |outbox: &mut Vec<u8>| {
-            drop(PushSetAttrs::new(outbox).push_table_bytes(scope.table.as_bytes()));
+            drop(PushSetAttrs::new(outbox).push_table_bytes(scope.layout.table.as_bytes()));
         };
         dump(transport, Request::GetSets, of_table, |answer| {
             shape.add_set(scope, answer);
         })?;
         for (set, (_, flags)) in &shape.sets {
             if flags & TIMEOUT == 0 {
-                let of_set = |outbox: &mut Vec<u8>| write_set(outbox, &scope.table, set);
+                let of_set = |outbox: &mut Vec<u8>| write_set(outbox, &scope.layout.table, set);
                 let elements = &mut shape.elements;
                 dump(transport, Request::Get, of_set, |answer| {
                     add_elements(elements, set, answer);
@@ -87,7 +87,7 @@ impl Shape {
         shape.add_table(scope, attributes);
         shape.add_chain(scope, attributes);
         shape.add_set(scope, attributes);
-        add_elements(&mut shape.elements, scope.leases[0], attributes);
+        add_elements(&mut shape.elements, "leases4", attributes);
         shape
     }
 
@@ -107,7 +107,7 @@ impl Shape {
 
     fn add_table(&mut self, scope: &Scope, answer: &[u8]) {
         let table = TableAttrs::new(answer);
-        if is(table.get_name().ok(), &scope.table)
+        if is(table.get_name().ok(), &scope.layout.table)
             && let Ok(handle) = table.get_handle()
         {
             self.table = Some((handle, table.get_flags().unwrap_or_default()));
@@ -117,7 +117,7 @@ impl Shape {
     fn add_chain(&mut self, scope: &Scope, answer: &[u8]) {
         let chain = ChainAttrs::new(answer);
         let name = scope.chains.iter().find(|name| is(chain.get_name().ok(), name));
-        if is(chain.get_table().ok(), &scope.table)
+        if is(chain.get_table().ok(), &scope.layout.table)
             && let (Some(name), Ok(handle)) = (name, chain.get_handle())
         {
             let hook = chain
@@ -134,7 +134,7 @@ impl Shape {
         let name = scope.sets.iter().find(|name| is(set.get_name().ok(), name));
         if let (Some(name), Ok(handle)) = (name, set.get_handle()) {
             let flags = set.get_flags().unwrap_or_default();
-            self.sets.insert((*name).to_owned(), (handle, flags));
+            self.sets.insert(name.clone(), (handle, flags));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::netlink::{Answer, Listener, answers};
 
 use super::elements::{read_elements, read_keys};
 use super::lease::{Lease, LeaseKey};
+use super::lease_set::LeaseSet;
 use super::message::{NFNL_SUBSYS_NFTABLES, NFPROTO_INET};
 use super::plan::Scope;
 
@@ -62,7 +63,7 @@ struct Noted {
     /// The transaction that is being told has something of ours in it.
     concerns_us: bool,
     /// Lease sets that somebody else has made: what is in them are no leases, but what some file once had.
-    strange: HashSet<&'static str>,
+    strange: HashSet<LeaseSet>,
 }
 
 impl Watch {
@@ -122,7 +123,7 @@ impl Noted {
         }
         // All these messages begin with the name of the table.
         let table = SetAttrs::new(attributes).get_table();
-        let ours = table.is_ok_and(|name| name.to_bytes() == self.scope.table.as_bytes());
+        let ours = table.is_ok_and(|name| name.to_bytes() == self.scope.layout.table.as_bytes());
         if !ours || header.first() != Some(&NFPROTO_INET) {
             return;
         }
@@ -148,24 +149,26 @@ impl Noted {
             self.changes.rules |= !own;
             return;
         };
+        let layout = &self.scope.layout;
         let Changes {
             added: additions,
             removed,
             ..
         } = &mut self.changes;
         match (added, own) {
-            (true, true) => read_keys(attributes, |key| {
+            (true, true) => read_keys(set, attributes, |key| {
                 removed.remove(&key);
             }),
-            (true, false) => read_elements(attributes, |lease| {
-                if let Some(lease) = lease {
+            (true, false) => read_elements(set, attributes, |lease| {
+                // One in the set of something else opens nothing that anybody could ask for.
+                if let Some(lease) = lease.filter(|lease| layout.set_of(&lease.key) == set) {
                     removed.remove(&lease.key);
-                    if !self.strange.contains(set) {
+                    if !self.strange.contains(&set) {
                         additions.push(lease);
                     }
                 }
             }),
-            (false, false) => read_keys(attributes, |key| {
+            (false, false) => read_keys(set, attributes, |key| {
                 removed.insert(key);
                 additions.retain(|lease| lease.key != key);
             }),
@@ -174,10 +177,10 @@ impl Noted {
         }
     }
 
-    fn lease_set(&self, name: Option<&CStr>) -> Option<&'static str> {
-        let name = name?.to_bytes();
-        let mut sets = self.scope.leases.into_iter();
-        sets.find(|set| set.as_bytes() == name)
+    fn lease_set(&self, name: Option<&CStr>) -> Option<LeaseSet> {
+        let Scope { layout, .. } = &self.scope;
+        let set = layout.parse(name?.to_str().ok()?)?;
+        layout.has(set).then_some(set)
     }
 }
 

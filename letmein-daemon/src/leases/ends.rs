@@ -38,6 +38,11 @@ impl Ends {
         Some(key)
     }
 
+    /// When the next one is over.
+    pub fn next(&self) -> Option<u64> {
+        self.in_order.first().map(|(end, _)| end.saturating_add(GRACE))
+    }
+
     pub fn contains(&self, key: &LeaseKey) -> bool {
         self.by_key.contains_key(key)
     }
@@ -72,6 +77,7 @@ mod tests {
             ends.set(key(last), end);
         }
         assert_eq!(ends.pop_ended(GRACE + 9), None);
+        assert_eq!(ends.next(), Some(GRACE + 10));
         let now = GRACE + 30;
         let popped: Vec<_> = std::iter::from_fn(|| ends.pop_ended(now)).collect();
         assert_eq!(popped, [key(2), key(3), key(1)]);

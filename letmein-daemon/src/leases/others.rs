@@ -13,11 +13,14 @@ impl Leases {
     pub fn note(&mut self, changes: &Changes) -> usize {
         let now = clock::monotonic();
         for lease in &changes.added {
-            if !self.is_for_a_resource(&lease.key) {
+            if !self.firewall.plans(&lease.key) {
                 continue;
             }
             let end = after(now, lease.remaining + ROUNDING);
             self.ends.set(lease.key, end);
+            if self.firewall.cuts(&lease.key) {
+                self.cuts.set(lease.key, end);
+            }
             if let Some(shield) = &mut self.shield
                 && let Err(error) = shield.admit(&lease.key, end)
             {
@@ -33,17 +36,14 @@ impl Leases {
 
     /// Whether the rules are as they should be, and no set lacks leases.
     pub fn are_intact(&mut self) -> Result<bool, LeaseError> {
-        Ok(self.lost == [false; 2] && self.firewall.is_intact()?)
+        Ok(!self.firewall.lacks_any() && self.firewall.is_intact()?)
     }
 
     /// Puts the rules back.
     pub fn repair(&mut self) -> Result<(), LeaseError> {
         self.broken = true;
-        let lost = self.firewall.repair()?;
+        self.firewall.repair()?;
         self.broken = false;
-        for (set, lost) in self.lost.iter_mut().zip(lost) {
-            *set |= lost;
-        }
         Ok(())
     }
 
@@ -51,7 +51,7 @@ impl Leases {
     #[must_use]
     pub fn lost(&self) -> Vec<LeaseKey> {
         let keys = self.keys().into_iter();
-        keys.filter(|key| self.lost[set_of(key)]).collect()
+        keys.filter(|key| self.firewall.lacks(key)).collect()
     }
 
     /// Puts these leases back, unless they have ended or were revoked meanwhile. Returns how many that are.
@@ -69,8 +69,8 @@ impl Leases {
     }
 
     /// All that was lost is back.
-    pub const fn all_restored(&mut self) {
-        self.lost = [false; 2];
+    pub fn all_restored(&mut self) {
+        self.firewall.all_restored();
     }
 
     /// All leases that live.
@@ -93,7 +93,7 @@ impl Leases {
         let now = clock::monotonic();
         let missing = keys.iter().filter(|key| {
             let lives = self.ends.end(key).is_some_and(|end| end > now);
-            lives && !living.contains(key) && !self.lost[set_of(key)]
+            lives && !living.contains(key) && !self.firewall.lacks(key)
         });
         let missing: Vec<_> = missing.copied().collect();
         Ok(missing.iter().filter(|key| self.forget(key)).count())
@@ -103,11 +103,10 @@ impl Leases {
         let known = self.ends.contains(key);
         self.shut_out(&[*key]);
         self.ends.remove(key);
+        if known && self.firewall.cuts(key) {
+            // Revoked, so its connections end as well: as soon as the kernel confirms that it is gone.
+            self.cuts.set(*key, clock::monotonic());
+        }
         known
     }
-}
-
-/// Which of the two sets a lease is in.
-fn set_of(key: &LeaseKey) -> usize {
-    usize::from(!key.address.is_ipv4())
 }

@@ -66,9 +66,10 @@ impl Shield {
 
     /// `None` for a lease that the XDP program does not ask about.
     fn key(&self, lease: &LeaseKey) -> Option<shield::LeaseKey> {
-        let rule = self.rules.get(&(lease.protocol, lease.port))?;
+        let (protocol, port) = lease.port()?;
+        let rule = self.rules.get(&(protocol, port))?;
         let address = Address::from(lease.address);
-        Some(shield::LeaseKey::new(&address, lease.protocol.into(), rule))
+        Some(shield::LeaseKey::new(&address, protocol.into(), rule))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use letmein_daemon::firewall::{Closed, Firewall, FirewallPlan, Mode, Protocol};
+use letmein_daemon::firewall::{Closed, Firewall, FirewallPlan, Mode, PortRange, Protocol};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Socket, Type};
 
@@ -18,22 +18,24 @@ use super::{EXAMPLE, HOUR, chain, guard, in_namespace, key, nft, ssh};
 const SERVER4: &str = "10.58.0.1";
 const SERVER6: &str = "fd58::1";
 /// The client's addresses: one that gets leases, one that gets none, and one of IPv6.
-const GUEST: &str = "10.58.0.2";
-const STRANGER: &str = "10.58.0.3";
-const GUEST6: &str = "fd58::2";
+pub(super) const GUEST: &str = "10.58.0.2";
+pub(super) const STRANGER: &str = "10.58.0.3";
+pub(super) const GUEST6: &str = "fd58::2";
+/// In the same prefix.
+pub(super) const NEIGHBOUR6: &str = "fd58::3";
 /// When an answer has to be there, even on a busy machine: a lost SYN is sent again after a second.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// How long nothing has to come back to be called silence. An answer over a veth takes microseconds.
-const SILENCE: Duration = Duration::from_millis(400);
+pub(super) const SILENCE: Duration = Duration::from_millis(400);
 
 /// A thread in a network namespace of its own, with a cable to the namespace that it was made in.
-struct Client {
+pub(super) struct Client {
     jobs: Option<mpsc::Sender<Box<dyn FnOnce() + Send>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Client {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (jobs, queue) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -61,7 +63,9 @@ impl Client {
             for address in [GUEST, STRANGER] {
                 ip(&format!("address add {address}/24 dev gate"));
             }
-            ip(&format!("address add {GUEST6}/64 dev gate nodad"));
+            for address in [GUEST6, NEIGHBOUR6] {
+                ip(&format!("address add {address}/64 dev gate nodad"));
+            }
             ip("link set gate up");
             wait_for_the_link();
         });
@@ -77,12 +81,17 @@ impl Client {
         result
     }
 
-    fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(super) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         self.start(job).recv().expect("the client's job failed")
     }
 
     /// Opens a TCP connection from one of the client's addresses.
-    fn connect(&self, from: &'static str, port: u16, patience: Duration) -> Result<TcpStream, ErrorKind> {
+    pub(super) fn connect(
+        &self,
+        from: &'static str,
+        port: u16,
+        patience: Duration,
+    ) -> Result<TcpStream, ErrorKind> {
         self.run(move || {
             let (from, to) = ends(from, port);
             let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
@@ -94,16 +103,16 @@ impl Client {
     }
 
     /// Sends a datagram from one of the client's addresses, from a new port, and waits for its echo.
-    fn echoed(&self, from: &'static str, port: u16, patience: Duration) -> Result<(), ErrorKind> {
+    pub(super) fn echoed(&self, from: &'static str, port: u16, patience: Duration) -> Result<(), ErrorKind> {
         self.run(move || echoed(from, port, patience))
     }
 
-    fn tcp_is_silent(&self, from: &'static str) {
+    pub(super) fn tcp_is_silent(&self, from: &'static str) {
         let outcome = self.connect(from, 22, SILENCE);
         assert_eq!(outcome.err(), Some(ErrorKind::TimedOut), "{from}");
     }
 
-    fn udp_is_silent(&self, from: &'static str) {
+    pub(super) fn udp_is_silent(&self, from: &'static str) {
         let outcome = self.echoed(from, 51820, SILENCE);
         assert_eq!(outcome, Err(ErrorKind::WouldBlock), "{from}");
     }
@@ -140,7 +149,7 @@ fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn listen(port: u16) -> TcpListener {
+pub(super) fn listen(port: u16) -> TcpListener {
     TcpListener::bind(("::", port)).unwrap()
 }
 
@@ -169,7 +178,7 @@ fn echoed(from: &str, port: u16, patience: Duration) -> Result<(), ErrorKind> {
 }
 
 /// Sends every datagram back and remembers who sent one.
-fn echo(port: u16) -> mpsc::Receiver<IpAddr> {
+pub(super) fn echo(port: u16) -> mpsc::Receiver<IpAddr> {
     let socket = UdpSocket::bind(("::", port)).unwrap();
     let (seen, sources) = mpsc::channel();
     thread::spawn(move || {
@@ -190,7 +199,7 @@ fn silent() -> [FirewallPlan; 2] {
     [guard(Closed::Drop), chain()]
 }
 
-fn load_users_rules(plan: &FirewallPlan) {
+pub(super) fn load_users_rules(plan: &FirewallPlan) {
     if matches!(plan.mode, Mode::Chain { .. }) {
         nft(&["-f", EXAMPLE]);
     }
@@ -255,7 +264,16 @@ fn the_guard_rejects_as_a_port_without_a_service_would_and_leaves_other_ports_al
 
 #[test]
 fn installing_again_neither_lets_anybody_in_nor_keeps_a_guest_out() {
-    for plan in silent() {
+    let mut ranged = guard(Closed::Drop);
+    ranged.protected = vec![
+        PortRange {
+            protocol: Protocol::Udp,
+            first: 51820,
+            last: 51829,
+        }
+        .into(),
+    ];
+    for plan in silent().into_iter().chain([ranged]) {
         in_namespace(move || {
             let client = Client::new();
             let sources = echo(51820);

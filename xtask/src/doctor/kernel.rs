@@ -6,6 +6,8 @@ use std::{path::Path, process::Command};
 
 /// The program takes frames that do not fit one page (`xdp.frags`), which this release brought.
 const FRAGS: (u32, u32) = (5, 18);
+/// Where the BPF file system belongs.
+const BPFFS: &str = "/sys/fs/bpf";
 /// The oldest release that the program was tried on.
 const TESTED: (u32, u32) = (6, 1);
 
@@ -20,7 +22,31 @@ pub(super) fn version(release: &str) -> Option<(u32, u32)> {
 }
 
 pub(super) fn check(release: Option<&str>) -> Vec<Finding> {
-    vec![root(), judge(release), btf(), jit(), namespaces()]
+    vec![root(), judge(release), btf(), jit(), namespaces(), bpffs()]
+}
+
+/// Where letmeind remembers silent knocks over a restart.
+fn bpffs() -> Finding {
+    let what = "BPF file system";
+    let mounted = read("/proc/self/mounts").is_some_and(|mounts| is_mounted(&mounts));
+    if mounted {
+        Finding::ok(what, BPFFS)
+    } else {
+        Finding::warn(
+            what,
+            format!(
+                "none at {BPFFS}, which silent knocks need: mount -t bpf bpf {BPFFS} (systemd does so by itself)"
+            ),
+        )
+    }
+}
+
+/// Whether a line of `/proc/self/mounts` is the one.
+fn is_mounted(mounts: &str) -> bool {
+    mounts.lines().any(|line| {
+        let mut fields = line.split(' ').skip(1);
+        fields.next() == Some(BPFFS) && fields.next() == Some("bpf")
+    })
 }
 
 fn root() -> Finding {
@@ -116,8 +142,16 @@ fn namespaces() -> Finding {
 mod tests {
     use super::{
         super::Level::{Fail, Ok, Warn},
-        jit_is, judge,
+        is_mounted, jit_is, judge,
     };
+
+    #[test]
+    fn a_bpf_file_system_is_found_among_the_mounts() {
+        let line = |folder, kind| format!("proc /proc proc rw 0 0\n{kind} {folder} {kind} rw,nosuid 0 0\n");
+        assert!(is_mounted(&line("/sys/fs/bpf", "bpf")));
+        assert!(!is_mounted(&line("/sys/fs/bpf", "tmpfs")));
+        assert!(!is_mounted(&line("/tmp/bpf", "bpf")));
+    }
 
     #[test]
     fn releases_are_judged() {

@@ -53,7 +53,7 @@ struct Test {
     only: &'static [&'static str],
 }
 
-const TESTS: [Test; 4] = [
+const TESTS: [Test; 5] = [
     Test {
         package: "letmein-tests",
         name: "gate",
@@ -69,6 +69,17 @@ const TESTS: [Test; 4] = [
             "forged::each",
             "replay::at_once",
             "replay::after_a_restart",
+        ],
+    },
+    Test {
+        package: "letmein-tests",
+        name: "resources",
+        only: &[
+            "forward::the_guard_closes",
+            "jump::",
+            "cut::a_revocation",
+            "cut::a_lease_that_runs_out_ends_connections_in_guard",
+            "cut::a_udp_flow",
         ],
     },
     Test {

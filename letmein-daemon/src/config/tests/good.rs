@@ -1,8 +1,8 @@
 //! What a good configuration means.
 
 use super::{GATE, KEY, parse};
-use crate::config::{ErrorPolicy, Port, XdpMode};
-use crate::firewall::{Closed, Mode, Protocol};
+use crate::config::{ErrorPolicy, XdpMode};
+use crate::firewall::{Closed, Hook, Jump, JumpTo, Mode, PortRange, Protected, Protocol};
 use letmein_common::{
     ResourceId, UserId, bucket::Limit, maps::PermitKey, shield::PortRule, source::Prefixes,
 };
@@ -28,6 +28,8 @@ fn defaults() {
     assert_eq!(gate.prefixes, Prefixes::new(32, 56));
     assert_eq!(config.firewall.mode, Mode::Guard { closed: Closed::Drop });
     assert_eq!(config.firewall.max_leases, 65_536);
+    assert_eq!(config.firewall.forward_chain, "LETMEIN-FORWARD");
+    assert_eq!(config.firewall.inside, Vec::<String>::new());
 }
 
 #[test]
@@ -57,6 +59,7 @@ fn everything_given() {
         default-lease = "2m"
         max-lease = "2h"
         max-leases = 3
+        forward-chain = "passed-on"
         [resources.web]
         id = "b"
         ports = ["tcp/80", "tcp/443", "udp/443"]
@@ -64,6 +67,7 @@ fn everything_given() {
         id = "0000000A"
         ports = ["tcp/22", "udp/1"]
         lease = "2h"
+        forward = true
         [users.alice]
         id = "ffffffff"
         key = "{KEY}"
@@ -104,13 +108,7 @@ fn everything_given() {
         (resource.port_list().as_str(), resource.lease),
         ("tcp/22, udp/1", Duration::from_hours(2))
     );
-    assert_eq!(
-        resource.ports[0],
-        Port {
-            protocol: Protocol::Tcp,
-            port: 22
-        }
-    );
+    assert_eq!(resource.ports[0], PortRange::one(Protocol::Tcp, 22));
     assert_eq!(config.resource(web).unwrap().lease, Duration::from_mins(2));
     assert!(config.resource(ResourceId(0xC)).is_none());
     assert_eq!(config.resources().count(), 2);
@@ -136,7 +134,13 @@ fn everything_given() {
     assert_eq!(plan.mode, mode);
     assert_eq!(plan.control, [(Protocol::Tcp, 1)]);
     assert_eq!(plan.protected.len(), 5);
-    assert!(plan.protected.contains(&(Protocol::Udp, 443)));
+    assert_eq!(plan.forward_chain, "passed-on");
+    let forwarded = plan.protected.iter().filter(|protected| protected.forward);
+    assert_eq!(forwarded.count(), 2);
+    assert!(
+        plan.protected
+            .contains(&PortRange::one(Protocol::Udp, 443).into())
+    );
     // No knocks over UDP: the XDP program has no control port to look for.
     assert_eq!(config.settings().control_port, 0);
 }
@@ -199,6 +203,75 @@ fn what_is_hardly_meant_is_a_warning() {
     );
 }
 
+#[test]
+fn a_range_is_leased_as_a_whole_and_ipv6_by_its_prefix() {
+    let text = "[resources.mosh]\nid = \"1\"\nports = [\"tcp/22\", \"udp/60000-61000\"]\nipv6-prefix = 64\n";
+    let config = parse(&format!("{GATE}{text}")).unwrap();
+    let mosh = config.resource(ResourceId(1)).unwrap();
+    assert_eq!(
+        (mosh.port_list().as_str(), mosh.ipv6_prefix),
+        ("tcp/22, udp/60000-61000", 64)
+    );
+    let ports = PortRange {
+        protocol: Protocol::Udp,
+        first: 60000,
+        last: 61000,
+    };
+    let expected = [PortRange::one(Protocol::Tcp, 22), ports].map(|ports| Protected {
+        ports,
+        ipv6_prefix: 64,
+        forward: false,
+        cut: false,
+    });
+    assert_eq!(config.firewall_plan().protected, expected);
+    // Right beside the control port, and beside another range.
+    let beside =
+        "[resources.a]\nid = \"2\"\nports = [\"udp/5801-59999\", \"udp/1-5799\", \"tcp/60000-61000\"]\n";
+    parse(&format!("{GATE}{text}{beside}")).unwrap();
+}
+
+#[test]
+fn a_resource_for_all_users_needs_to_be_in_no_list() {
+    let text = format!(
+        "{GATE}[resources.wifi]\nid = \"1\"\nports = [\"tcp/80\"]\nall-users = true\n\
+         [resources.ssh]\nid = \"2\"\nports = [\"tcp/22\"]\nall-users = false\n\
+         [users.alice]\nid = \"1\"\nkey = \"{KEY}\"\nresources = [\"ssh\", \"wifi\"]\n\
+         [users.bob]\nid = \"2\"\nkey = \"{KEY}\"\n"
+    );
+    let config = parse(&text).unwrap();
+    let may = |user: u32, resource: u32| config.user(UserId(user)).unwrap().permits(ResourceId(resource));
+    assert_eq!(
+        [may(1, 1), may(1, 2), may(2, 1), may(2, 2)],
+        [true, true, true, false]
+    );
+    // Each pair once, for the XDP program too.
+    assert_eq!(config.permits().len(), 3);
+}
+
+#[test]
+fn a_jump_needs_no_ports_and_is_for_the_source_unless_told() {
+    let text = "[firewall]\nmode = \"chain\"\n[resources.vpn]\nid = \"2\"\nipv6-prefix = 56\njump-input = \"IN\"\n\
+                jump-forward = \"THROUGH\"\njump-for-all = [\"forward\"]\n";
+    let config = parse(&format!("{GATE}{text}")).unwrap();
+    let to = |hook, chain: &str, for_all| JumpTo {
+        hook,
+        chain: chain.to_owned(),
+        for_all,
+    };
+    let jump = Jump {
+        resource: ResourceId(2),
+        ipv6_prefix: 56,
+        to: vec![to(Hook::Input, "IN", false), to(Hook::Forward, "THROUGH", true)],
+    };
+    let plan = config.firewall_plan();
+    assert_eq!((plan.jumps, plan.protected), (vec![jump], vec![]));
+    assert_eq!(plan.output_chain, "LETMEIN-OUTPUT");
+    assert_eq!(
+        config.resource(ResourceId(2)).unwrap().port_list(),
+        "jump to IN, jump to THROUGH"
+    );
+}
+
 /// What the shield is about, of a resource with `tcp/22` and `udp/1` and another with `tcp/80`.
 fn shields(gate: &str, firewall: &str, resource: &str) -> Vec<(Protocol, u16, PortRule)> {
     let config = parse(&format!(
@@ -250,4 +323,14 @@ fn the_shield_is_where_it_is_wanted() {
             "{gate} {firewall} {resource}"
         );
     }
+}
+
+#[test]
+fn the_shield_has_a_rule_for_each_port_of_a_range() {
+    let text = "[resources.a]\nid = \"1\"\nports = [\"tcp/22\", \"tcp/80-82\"]\nipv6-prefix = 64\n";
+    let config = parse(&format!("[gate]\ninterfaces = [\"eth0\"]\n{text}")).unwrap();
+    let rule = |port, first| (Protocol::Tcp, port, PortRule::shielded(first, 64));
+    let expected = [rule(22, 22), rule(80, 80), rule(81, 80), rule(82, 80)];
+    assert_eq!(config.port_rules(), expected);
+    assert_eq!(config.shielded_ports(), "tcp/22, tcp/80-82");
 }

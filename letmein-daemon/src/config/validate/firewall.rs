@@ -1,6 +1,6 @@
 //! Section `[firewall]`.
 
-use super::{duration, number, shield};
+use super::{distinct, duration, number, shield};
 use crate::config::{
     FirewallSettings, XdpMode,
     duration::human,
@@ -88,13 +88,71 @@ pub(super) fn check(
         1..=MOST_LEASES,
         65_536,
     );
-    (FirewallSettings { mode, max_leases }, leases)
+    let settings = FirewallSettings {
+        mode,
+        max_leases,
+        forward_chain: name(report, "chain", &firewall.forward_chain, "LETMEIN-FORWARD"),
+        output_chain: name(report, "chain", &firewall.output_chain, "LETMEIN-OUTPUT"),
+        inside: inside(report, firewall.inside_interfaces.as_ref()),
+    };
+    check_distinct(report, &firewall, &settings);
+    (settings, leases)
+}
+
+/// One chain cannot be asked at two hooks.
+fn check_distinct(report: &mut Report<'_>, firewall: &raw::Firewall, settings: &FirewallSettings) {
+    let Mode::Chain { chain, .. } = &settings.mode else {
+        return;
+    };
+    let chains = [
+        ("chain", chain, &firewall.chain),
+        ("forward-chain", &settings.forward_chain, &firewall.forward_chain),
+        ("output-chain", &settings.output_chain, &firewall.output_chain),
+    ];
+    for (index, (option, name, given)) in chains.iter().enumerate() {
+        let earlier = chains.iter().take(index).find(|(_, other, _)| other == name);
+        if let Some((other, _, other_given)) = earlier
+            && let Some(at) = given.as_ref().or(other_given.as_ref())
+        {
+            let text = format!(
+                "firewall.{other} and firewall.{option} are both {name:?}; what comes in, what is forwarded and what \
+                 is sent need a chain each"
+            );
+            report.add(&at.span(), text);
+        }
+    }
+}
+
+/// Names of interfaces, each perhaps with a `*` at its end.
+fn inside(report: &mut Report<'_>, given: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
+    let list = given.map(|list| list.get_ref().as_slice()).unwrap_or_default();
+    let mut names = Vec::new();
+    for name in distinct(report, list, |a, b| a == b, |name| format!("{name:?}")) {
+        let plain = name.get_ref().strip_suffix('*').unwrap_or(name.get_ref());
+        match names::check_interface(plain) {
+            Ok(()) if !plain.contains(['*', '"', '\\']) => names.push(name.get_ref().clone()),
+            Ok(()) => report.add(
+                &name.span(),
+                format!(
+                    "{:?} is no interface; a * may only be at the end, as in \"br-*\"",
+                    name.get_ref()
+                ),
+            ),
+            Err(error) => report.add(&name.span(), error),
+        }
+    }
+    names
 }
 
 fn mode(report: &mut Report<'_>, firewall: &raw::Firewall) -> Mode {
     match firewall.mode.unwrap_or(FirewallMode::Guard) {
         FirewallMode::Guard => {
-            for (option, given) in [("table", &firewall.table), ("chain", &firewall.chain)] {
+            for (option, given) in [
+                ("table", &firewall.table),
+                ("chain", &firewall.chain),
+                ("forward-chain", &firewall.forward_chain),
+                ("output-chain", &firewall.output_chain),
+            ] {
                 if let Some(given) = given {
                     let text = format!(
                         "firewall.{option} belongs to mode = \"chain\"; guard mode has its own table: remove this, or \
@@ -115,6 +173,13 @@ fn mode(report: &mut Report<'_>, firewall: &raw::Firewall) -> Mode {
                     &closed.span(),
                     "firewall.closed belongs to mode = \"guard\"; in chain mode your own rules close the ports: remove \
                      this, or set mode = \"guard\"",
+                );
+            }
+            if let Some(inside) = &firewall.inside_interfaces {
+                report.add(
+                    &inside.span(),
+                    "firewall.inside-interfaces belongs to mode = \"guard\"; in chain mode your own rules say what may \
+                     pass: remove this, or set mode = \"guard\"",
                 );
             }
             Mode::Chain {

@@ -3,6 +3,7 @@
 
 mod firewall;
 mod gate;
+mod jump;
 mod resources;
 mod shield;
 mod users;
@@ -66,10 +67,15 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let file = report.finish(file)?.unwrap_or_default();
     let mut report = Report::new(source.path, source.text);
 
+    let port_at = file
+        .gate
+        .as_ref()
+        .and_then(|gate| Some(gate.get_ref().port.as_ref()?.span()));
     let gate = gate::check(&mut report, file.gate, source.interfaces);
     let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
-    let (resources, ids) = resources::check(&mut report, &file.resources, &gate, &leases);
-    let users = users::check(&mut report, &file.users, &ids, source, gate.silent);
+    let (resources, names) =
+        resources::check(&mut report, &file.resources, &gate, port_at, (&firewall, &leases));
+    let users = users::check(&mut report, &file.users, &names, source, gate.silent);
     report.finish(Config {
         gate,
         firewall,

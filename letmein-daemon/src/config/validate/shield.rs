@@ -1,11 +1,11 @@
 //! Options `shield` and `shield-udp`: what the XDP program closes, too.
 
 use crate::config::{
-    Port, Shield, XdpMode,
+    Shield, XdpMode,
     error::Report,
     raw::{self, Given},
 };
-use crate::firewall::{Closed, Mode, Protocol};
+use crate::firewall::{Closed, Mode, PortRange, Protocol};
 use toml::Spanned;
 
 /// What holds for resources that do not say otherwise.
@@ -45,7 +45,7 @@ impl Default {
         report: &mut Report<'_>,
         name: &str,
         given: &raw::Resource,
-        ports: &[Port],
+        ports: &[PortRange],
     ) -> Shield {
         let has = |protocol| ports.iter().any(|port| port.protocol == protocol);
         let drop = self.chosen(report, &format!("the shield of resource {name:?}"), &given.shield);

@@ -2,7 +2,7 @@
 
 use super::{
     Source, distinct, in_file_order,
-    resources::{Ids, Owners, id},
+    resources::{Names, Owners, id},
 };
 use crate::config::{User, error::Report, key, names, raw};
 use letmein_common::{ResourceId, UserId, hmac::KeyedStates, wire::silent};
@@ -15,7 +15,7 @@ const ALL: &str = "*";
 pub(super) fn check(
     report: &mut Report<'_>,
     given: &raw::Named<raw::User>,
-    ids: &Ids,
+    resources: &Names,
     source: &Source<'_>,
     silent: bool,
 ) -> HashMap<UserId, User> {
@@ -29,7 +29,7 @@ pub(super) fn check(
         }
         let id = id(report, "user", name, &section.span(), &user.id, &mut owners);
         let key = key(report, name, &section.span(), user, source);
-        let permits = permits(report, name, &section.span(), user.resources.as_ref(), ids);
+        let permits = permits(report, name, &section.span(), user.resources.as_ref(), resources);
         if let (Some(id), Some(key)) = (id, key) {
             users.insert(
                 UserId(id),
@@ -93,17 +93,19 @@ fn permits(
     name: &str,
     section: &Range<usize>,
     given: Option<&Spanned<Vec<Spanned<String>>>>,
-    ids: &Ids,
+    resources: &Names,
 ) -> Vec<ResourceId> {
     let list = given.map(|list| list.get_ref().as_slice()).unwrap_or_default();
-    if list.is_empty() {
+    let everybodys = resources.values().filter(|resource| resource.all_users);
+    let mut permits: Vec<_> = everybodys.clone().filter_map(|resource| resource.id).collect();
+    if list.is_empty() && everybodys.count() == 0 {
         let at = given.map_or_else(|| section.clone(), Spanned::span);
         let text = format!(
-            "user {name:?} may open nothing; name resources as in resources = [\"ssh\"], or all with [\"*\"]"
+            "user {name:?} may open nothing; name resources as in resources = [\"ssh\"], or all with [\"*\"], or set \
+             all-users = true in a resource"
         );
         report.add(&at, text);
     }
-    let mut permits = Vec::new();
     for resource in distinct(report, list, |a, b| a == b, |name| format!("{name:?}")) {
         match resource.get_ref().as_str() {
             ALL if list.len() > 1 => {
@@ -112,19 +114,20 @@ fn permits(
                     "\"*\" means all resources already; remove it or the other names",
                 );
             }
-            ALL => permits.extend(ids.values().flatten()),
-            wanted => match ids.get(wanted) {
-                Some(id) => permits.extend(id),
-                None => report.add(&resource.span(), unknown(name, wanted, ids)),
+            ALL => permits.extend(resources.values().filter_map(|resource| resource.id)),
+            wanted => match resources.get(wanted) {
+                Some(resource) => permits.extend(resource.id),
+                None => report.add(&resource.span(), unknown(name, wanted, resources)),
             },
         }
     }
     permits.sort_unstable();
+    permits.dedup();
     permits
 }
 
-fn unknown(user: &str, resource: &str, ids: &Ids) -> String {
-    let mut known: Vec<_> = ids.keys().map(|name| format!("{name:?}")).collect();
+fn unknown(user: &str, resource: &str, resources: &Names) -> String {
+    let mut known: Vec<_> = resources.keys().map(|name| format!("{name:?}")).collect();
     known.sort_unstable();
     let known = if known.is_empty() {
         "none".to_owned()
