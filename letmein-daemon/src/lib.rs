@@ -9,6 +9,8 @@ pub mod control;
 pub mod exchange;
 pub mod firewall;
 pub mod forwarding;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod healing;
 pub mod instance;
 pub mod interfaces;

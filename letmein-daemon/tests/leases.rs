@@ -13,6 +13,7 @@ use letmein_daemon::{
     config::Config,
     firewall::{Firewall, Protocol},
     leases::{LeaseError, Leases},
+    silent::tags::Change,
     xdp::{KernelGate, Object, Plan, ShieldPlan},
 };
 use nix::sched::{CloneFlags, unshare};
@@ -37,27 +38,10 @@ struct Gate {
 impl Gate {
     /// With a shield that knows no more than so many leases.
     fn new(room: u32) -> Self {
-        let key = "5a".repeat(32);
-        let text = format!(
-            "[gate]\ninterfaces = [\"eth0\"]\n[resources.ssh]\nid = \"1\"\nports = [\"tcp/22\", \"udp/22\"]\n\
-             [users.alice]\nid = \"1\"\nkey = \"{key}\"\nresources = [\"ssh\"]\n"
-        );
-        let config = Config::parse(&text, Path::new("f.toml"), Path::new("/nonexistent")).unwrap();
+        let config = config();
         let firewall = Firewall::install(&config.firewall_plan()).unwrap();
         let mut leases = Leases::take_over(firewall, &config).unwrap();
-        let plan = Plan {
-            settings: config.settings(),
-            users: Vec::new(),
-            permits: Vec::new(),
-            seen_salts: 1,
-            pending_challenges: 1,
-            silent: None,
-            shield: Some(ShieldPlan {
-                rules: config.port_rules(),
-                leases: room,
-            }),
-        };
-        let mut kernel = KernelGate::load(Object::embedded().unwrap(), &plan).unwrap();
+        let mut kernel = kernel(&config, room);
         leases.stand_behind(kernel.shield().unwrap()).unwrap();
         Self {
             config,
@@ -113,6 +97,32 @@ impl Gate {
         guests.sort();
         guests
     }
+}
+
+fn config() -> Config {
+    let key = "5a".repeat(32);
+    let text = format!(
+        "[gate]\ninterfaces = [\"eth0\"]\n[resources.ssh]\nid = \"1\"\nports = [\"tcp/22\", \"udp/22\"]\n\
+         [users.alice]\nid = \"1\"\nkey = \"{key}\"\nresources = [\"ssh\"]\n"
+    );
+    Config::parse(&text, Path::new("f.toml"), Path::new("/nonexistent")).unwrap()
+}
+
+/// The XDP program, whose shield knows no more than so many leases.
+fn kernel(config: &Config, room: u32) -> KernelGate {
+    let plan = Plan {
+        settings: config.settings(),
+        users: Vec::new(),
+        permits: Vec::new(),
+        seen_salts: 1,
+        pending_challenges: 1,
+        silent: None,
+        shield: Some(ShieldPlan {
+            rules: config.port_rules(),
+            leases: room,
+        }),
+    };
+    KernelGate::load(Object::embedded().unwrap(), &plan).unwrap()
 }
 
 fn in_namespace(test: impl FnOnce() + Send + 'static) {
@@ -185,5 +195,20 @@ fn leases_of_an_earlier_run_are_in_the_shield_from_the_start() {
         drop(first);
         let second = Gate::new(8);
         assert!(second.lets_in(GUEST) && !second.lets_in(ANOTHER));
+    });
+}
+
+/// A REVOKE without a lease is ordinary, and no reason for a warning.
+#[test]
+fn closing_what_is_not_open_fails_nowhere() {
+    in_namespace(|| {
+        let mut kernel = kernel(&config(), 8);
+        let mut shield = kernel.shield().unwrap();
+        let lease = LeaseKey::new(GUEST.into(), Protocol::Tcp, 22);
+        shield.shut_out(&lease).unwrap();
+        shield.admit(&lease, u64::MAX).unwrap();
+        shield.shut_out(&lease).unwrap();
+        shield.shut_out(&lease).unwrap();
+        kernel.change_tag(&Change::Remove(7)).unwrap();
     });
 }

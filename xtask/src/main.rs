@@ -4,6 +4,7 @@ mod bench;
 mod build_ebpf;
 mod demo;
 mod doctor;
+mod fuzz;
 mod install;
 mod neighbours;
 mod paths;
@@ -32,6 +33,9 @@ enum Verb {
     Run(run::Options),
     /// Measure, and compare in the same run. Needs root.
     Bench(bench::Options),
+    /// Search for bytes that confuse what reads them, or that the XDP program judges otherwise than userspace would.
+    /// `cargo xtask test` runs the same targets for a moment.
+    Fuzz(fuzz::Options),
     /// Tell what this machine has and lacks, and what to do about it.
     Doctor,
     /// Build all and run every test. Needs root: tests make network namespaces.
@@ -55,6 +59,7 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::BuildEbpf(options) => build_ebpf::run(&options),
         Verb::Run(options) => run::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
         Verb::TestKernel(options) => test_kernel::run(&options),

@@ -59,7 +59,7 @@ impl ElementKey {
         Some((address, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
     }
 
-    fn as_slice(&self) -> &[u8] {
+    pub(super) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }

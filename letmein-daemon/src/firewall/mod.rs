@@ -11,6 +11,7 @@ mod cut;
 mod elements;
 mod error;
 mod expression;
+pub(crate) mod fuzzing;
 mod layout;
 mod lease;
 mod lease_set;

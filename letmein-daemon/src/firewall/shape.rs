@@ -81,6 +81,16 @@ impl Shape {
         Ok(shape)
     }
 
+    /// What these attributes say, taken for those of each kind of object in turn.
+    pub(super) fn told(scope: &Scope, attributes: &[u8]) -> Self {
+        let mut shape = Self::default();
+        shape.add_table(scope, attributes);
+        shape.add_chain(scope, attributes);
+        shape.add_set(scope, attributes);
+        add_elements(&mut shape.elements, "leases4", attributes);
+        shape
+    }
+
     /// Whether all that the scope names is there, with this many rules.
     pub(super) fn is_complete(&self, scope: &Scope, rules: usize) -> bool {
         self.table.is_some()

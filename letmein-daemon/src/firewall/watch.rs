@@ -70,13 +70,7 @@ impl Watch {
     pub(super) fn open(scope: Scope, own_port: u32) -> io::Result<Self> {
         Ok(Self {
             listener: Listener::open(SockProtocol::NetlinkNetFilter, GROUP)?,
-            noted: Noted {
-                scope,
-                own_port,
-                changes: Changes::default(),
-                concerns_us: false,
-                strange: HashSet::new(),
-            },
+            noted: Noted::new(scope, own_port),
         })
     }
 
@@ -102,6 +96,16 @@ impl Watch {
 }
 
 impl Noted {
+    fn new(scope: Scope, own_port: u32) -> Self {
+        Self {
+            scope,
+            own_port,
+            changes: Changes::default(),
+            concerns_us: false,
+            strange: HashSet::new(),
+        }
+    }
+
     fn note(&mut self, message: &Answer<'_>) {
         let own = message.port == self.own_port;
         let Some((header, attributes)) = message.payload.split_at_checked(Nfgenmsg::len()) else {
@@ -177,6 +181,15 @@ impl Noted {
         let Scope { layout, .. } = &self.scope;
         let set = layout.parse(name?.to_str().ok()?)?;
         layout.has(set).then_some(set)
+    }
+}
+
+impl Changes {
+    /// What one datagram tells.
+    pub(super) fn told(scope: Scope, own_port: u32, datagram: &[u8]) -> Self {
+        let mut noted = Noted::new(scope, own_port);
+        answers(datagram, &mut |message| noted.note(message));
+        noted.changes
     }
 }
 

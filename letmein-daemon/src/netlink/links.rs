@@ -106,7 +106,8 @@ impl Links {
     }
 }
 
-fn read_link(payload: &[u8]) -> Option<Link> {
+/// What an `RTM_NEWLINK` says.
+pub(crate) fn read_link(payload: &[u8]) -> Option<Link> {
     let (info, attributes) = payload.split_at_checked(Ifinfomsg::len())?;
     let mut link = Link {
         index: Ifinfomsg::new_from_slice(info)?.ifi_index,

@@ -3,6 +3,7 @@
 mod links;
 mod listener;
 
+pub(crate) use links::read_link;
 pub use links::{Link, Links};
 pub use listener::Listener;
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::silent::tags::{Change, EPOCHS};
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
+    Ebpf, EbpfError, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
     programs::{ProgramError, Xdp, xdp::XdpLinkId},
 };
@@ -165,11 +165,8 @@ impl KernelGate {
     pub fn change_tag(&mut self, change: &Change) -> Result<(), XdpError> {
         let changed = match change {
             Change::Set(tag, entry) => self.tags.insert(tag, entry.words(), 0),
-            Change::Remove(tag) => match self.tags.remove(tag) {
-                // Two tags may be the same by chance, and then they were one entry.
-                Err(MapError::KeyNotFound) => Ok(()),
-                removed => removed,
-            },
+            // Two tags may be the same by chance, and then they were one entry.
+            Change::Remove(tag) => remove(&mut self.tags, tag),
         };
         changed.map_err(|source| XdpError::Map { map: "TAGS", source })
     }
@@ -262,6 +259,15 @@ pub(super) fn take<M: TryFrom<Map, Error = MapError>>(
 ) -> Result<M, XdpError> {
     let found = ebpf.take_map(map).ok_or(XdpError::Missing(map))?;
     M::try_from(found).map_err(|source| XdpError::Map { map, source })
+}
+
+/// Removes an entry. That there was none is no error.
+pub(super) fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<(), MapError> {
+    match map.remove(key) {
+        // Not `KeyNotFound`, which only a look-up says.
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn load_error(error: EbpfError) -> XdpError {

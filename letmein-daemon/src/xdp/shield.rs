@@ -1,6 +1,9 @@
 //! The shield's maps: which ports it is about, and a copy of the leases.
 
-use super::{error::XdpError, kernel_gate::take};
+use super::{
+    error::XdpError,
+    kernel_gate::{remove, take},
+};
 use crate::firewall::{LeaseKey, Protocol};
 use aya::{
     Ebpf,
@@ -58,10 +61,7 @@ impl Shield {
         let Some(key) = self.key(lease) else {
             return Ok(());
         };
-        match self.leases.remove(&key) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            removed => removed.map_err(unusable),
-        }
+        remove(&mut self.leases, &key).map_err(unusable)
     }
 
     /// `None` for a lease that the XDP program does not ask about.

@@ -1,0 +1,152 @@
+//! The loaded XDP program, whose memory can be wiped.
+
+use super::{
+    expected::{Knock, Outcome, outcome},
+    scene,
+};
+use aya::{
+    Pod,
+    maps::{HashMap, Map, MapData, MapInfo, RingBuf},
+    programs::{TestRun as _, TestRunOptions},
+};
+use letmein_common::{
+    maps::{Pending, PendingKey, SilentKnock},
+    reason::Counters,
+    source::Address,
+};
+use letmein_daemon::{
+    config::Config,
+    firewall::LeaseKey,
+    xdp::{KernelGate, Object, Shield},
+};
+use std::collections::HashSet;
+
+/// Verdict of `linux/bpf.h`.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+pub struct Kernel {
+    gate: KernelGate,
+    shield: Option<Shield>,
+    leases: HashSet<LeaseKey>,
+    buckets: HashMap<MapData, Address, u64>,
+    salts: HashMap<MapData, [u64; 2], u8>,
+    nonces: HashMap<MapData, [u64; 3], u8>,
+    pending: HashMap<MapData, PendingKey, Pending>,
+    knocks: RingBuf<MapData>,
+    counters: Counters,
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "without root or with a program that cannot be loaded there is nothing to fuzz"
+)]
+impl Kernel {
+    /// Loads the program. Nothing is attached to any interface.
+    pub fn load(config: &Config) -> Self {
+        let object = Object::embedded().expect("cargo xtask build-ebpf comes first");
+        let mut gate = KernelGate::load(object, &scene::plan(config)).expect("loading takes root");
+        for change in scene::tags(config) {
+            gate.change_tag(&change).expect("there is room for the tags");
+        }
+        let maps = maps(&gate);
+        let map = |name| {
+            let id = maps
+                .iter()
+                .find(|(found, _)| found == name)
+                .expect("the map is there")
+                .1;
+            MapData::from_id(id).expect("the map can be opened")
+        };
+        Self {
+            shield: gate.shield(),
+            leases: HashSet::new(),
+            buckets: hash_map(map("BUCKETS")),
+            salts: hash_map(map("SALTS")),
+            nonces: hash_map(map("NONCES")),
+            pending: hash_map(map("PENDING")),
+            knocks: RingBuf::try_from(Map::RingBuf(map("KNOCKS"))).expect("it is a ring buffer"),
+            counters: gate.counters().expect("there are counters"),
+            gate,
+        }
+    }
+
+    /// Forgets all packets and what the daemon said.
+    pub fn forget(&mut self) {
+        clear(&mut self.buckets);
+        clear(&mut self.salts);
+        clear(&mut self.nonces);
+        clear(&mut self.pending);
+        for lease in std::mem::take(&mut self.leases) {
+            self.shut_out(&lease);
+        }
+    }
+
+    pub fn challenge(&mut self, exchange: &PendingKey, pending: &Pending) {
+        let expected = self.gate.expect_response(exchange, pending);
+        expected.expect("there is room for challenges");
+    }
+
+    pub fn admit(&mut self, lease: &LeaseKey, end: u64) {
+        if let Some(shield) = &mut self.shield {
+            shield.admit(lease, end).expect("there is room for leases");
+            self.leases.insert(*lease);
+        }
+    }
+
+    pub fn shut_out(&mut self, lease: &LeaseKey) {
+        if let Some(shield) = &mut self.shield {
+            shield.shut_out(lease).expect("leases can be removed");
+        }
+    }
+
+    /// Runs the program on a frame, of 14 bytes at least.
+    pub fn run(&mut self, frame: &[u8]) -> Outcome {
+        let mut after = vec![0; frame.len()];
+        let result = self.gate.program().and_then(|program| {
+            let options = TestRunOptions {
+                data_in: Some(frame),
+                data_out: Some(&mut after),
+                repeat: 1,
+                ..TestRunOptions::default()
+            };
+            program
+                .test_run(options)
+                .map_err(letmein_daemon::xdp::XdpError::Verifier)
+        });
+        let verdict = result.expect("the kernel runs the program").return_value;
+        assert!([XDP_DROP, XDP_PASS].contains(&verdict), "verdict {verdict}");
+        assert_eq!(after, frame, "no packet is changed");
+        let counters = self.gate.counters().expect("there are counters");
+        let mut delivered = Vec::new();
+        while let Some(record) = self.knocks.next() {
+            let knock = SilentKnock::from_bytes(&record).expect("a knock as long as it is");
+            delivered.push(Knock::from(&knock));
+        }
+        let before = std::mem::replace(&mut self.counters, counters);
+        outcome(&before, &counters, verdict == XDP_PASS, &delivered).unwrap_or_else(|| {
+            unreachable!("verdict {verdict}, {delivered:?}, {before:?}, {counters:?}: {frame:02x?}")
+        })
+    }
+}
+
+/// Names and numbers of the program's maps.
+fn maps(gate: &KernelGate) -> Vec<(String, u32)> {
+    let info = gate.program().ok().and_then(|program| program.info().ok());
+    let ids = info.and_then(|info| info.map_ids().ok().flatten());
+    let named = |id| Some((MapInfo::from_id(id).ok()?.name_as_str()?.to_owned(), id));
+    ids.into_iter().flatten().filter_map(named).collect()
+}
+
+#[expect(clippy::expect_used, reason = "the object has them so")]
+fn hash_map<K: Pod, V: Pod>(data: MapData) -> HashMap<MapData, K, V> {
+    HashMap::try_from(Map::LruHashMap(data)).expect("keys and values are as long as that")
+}
+
+#[expect(clippy::expect_used, reason = "nobody else changes it")]
+fn clear<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>) {
+    let keys: Result<Vec<_>, _> = map.keys().collect();
+    for key in keys.expect("the map can be read") {
+        map.remove(&key).expect("it was there");
+    }
+}
