@@ -11,7 +11,7 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use letmein_common::{ResourceId, UserId};
 use letmein_daemon::{
     config::Config,
-    firewall::{Firewall, Protocol},
+    firewall::{Firewall, LeaseKey, Protocol},
     leases::{LeaseError, Leases},
     silent::tags::Change,
     xdp::{KernelGate, Object, Plan, ShieldPlan},
