@@ -122,12 +122,16 @@ async fn attempts<E>(
             Told::Open => attempts.next,
             Told::Nothing => attempts.next.min(repeats.next),
         };
-        let next = next.min(deadline).into();
-        let ended = if under_way.is_empty() {
-            sleep_until(next).await;
+        let next = next.min(deadline);
+        let ended = if next <= Instant::now() {
+            // To sleep until now would be to sleep for up to a millisecond.
+            None
+        } else if under_way.is_empty() {
+            sleep_until(next.into()).await;
             None
         } else {
-            timeout_at(next, under_way.join_next()).await.ok().flatten()
+            let ended = timeout_at(next.into(), under_way.join_next()).await;
+            ended.ok().flatten()
         };
         match ended {
             Some(Ok(Ok(stream))) => {

@@ -2,6 +2,7 @@
 
 use super::scene::Scene;
 use letmein_tests::lab::Outcome::{Open, Silent};
+use nix::sys::signal::{Signal, kill};
 use std::fs;
 use tempfile::TempDir;
 
@@ -11,6 +12,21 @@ fn a_flush_of_the_ruleset() {
     let mut gate = scene.with_guests();
     assert_eq!(scene.ssh(), [Open, Open, Silent]);
     scene.heals(&mut gate, "flush ruleset");
+}
+
+/// While nobody puts the guard back (here letmeind is stopped), the XDP program lets nobody begin anything who holds no
+/// lease.
+#[test]
+fn until_the_guard_is_back_the_shield_keeps_strangers_out() {
+    let scene = Scene::guard();
+    let mut gate = scene.with_guests();
+    kill(gate.pid(), Signal::SIGSTOP).unwrap();
+    scene.nft(&["flush ruleset"]);
+    assert!(!scene.nft(&["list tables"]).contains("letmein"));
+    assert_eq!(scene.ssh(), [Open, Open, Silent]);
+    kill(gate.pid(), Signal::SIGCONT).unwrap();
+    gate.wait_for("changed the firewall: rules and").unwrap();
+    assert_eq!(scene.ssh(), [Open, Open, Silent]);
 }
 
 /// As `systemctl restart nftables` does it: everything goes, and then comes what is in a file.

@@ -97,6 +97,7 @@ fn confirmed_from_elsewhere_after_the_terminal_went() {
     let scene = Scene::new();
     let mut trial = Trial::begin(&scene.letmeind(&usual()), "up", "1h");
     trial.lose_terminal();
+    scene.expect_port(Outcome::Silent);
     assert!(scene.confirm().status.success());
     assert_eq!(trial.end(), Some(0));
     scene.expect_port(Outcome::Silent);
