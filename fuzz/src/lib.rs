@@ -15,6 +15,7 @@ mod input;
 pub mod messages;
 pub mod netlink;
 pub mod packets;
+pub mod stream;
 
 /// A target by its name.
 pub struct Target {
@@ -42,6 +43,11 @@ pub const TARGETS: &[Target] = &[
         name: "config",
         longest: 4096,
         run: config::server,
+    },
+    Target {
+        name: "stream",
+        longest: 256,
+        run: stream::stream,
     },
     Target {
         name: "netlink",

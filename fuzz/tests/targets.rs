@@ -122,6 +122,11 @@ fn a_configuration_is_refused_or_holds_together() {
 }
 
 #[test]
+fn who_answers_no_challenge_opens_nothing_over_tcp() {
+    run("stream", 2_000);
+}
+
+#[test]
 fn any_bytes_of_netlink_are_read() {
     run("netlink", 10_000);
 }

@@ -90,6 +90,20 @@ pub fn check_first<'a>(
     Ok((user, resource))
 }
 
+/// Checks a RESPONSE against the challenge.
+pub fn check_response<'a>(
+    config: &'a Config,
+    token: &Auth,
+    response: &Message,
+) -> Result<(&'a User, &'a Resource), Refused> {
+    let user = config.user(response.user);
+    let proved =
+        user.filter(|user| response.operation == Operation::Response && response.proves(&user.key, token));
+    proved
+        .zip(config.resource(response.resource))
+        .ok_or(Refused::at(Stage::BasicAuth, response))
+}
+
 /// Checks a RESPONSE against the challenge and does what the exchange was begun for.
 pub fn finish(
     config: &Config,
@@ -99,12 +113,7 @@ pub fn finish(
     response: &Message,
     from: IpAddr,
 ) -> Result<[u8; LEN], Refused> {
-    let user = config.user(response.user);
-    let proved =
-        user.filter(|user| response.operation == Operation::Response && response.proves(&user.key, token));
-    let (Some(user), Some(resource)) = (proved, config.resource(response.resource)) else {
-        return Err(Refused::at(Stage::BasicAuth, response));
-    };
+    let (user, resource) = check_response(config, token, response)?;
     let outcome = match begun_with {
         Operation::Revoke => leases.close(user, resource, from),
         _ => leases.open(user, resource, from, resource.lease),

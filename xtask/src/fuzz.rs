@@ -52,6 +52,8 @@ enum Target {
     Silent,
     /// The server's configuration.
     Config,
+    /// The exchange over TCP.
+    Stream,
     /// The readers of what the kernel says over netlink.
     Netlink,
     /// The XDP program beside the same checks in userspace. Needs root.
@@ -65,6 +67,7 @@ impl Target {
             Self::Challenge => ("challenge", 64),
             Self::Silent => ("silent", 128),
             Self::Config => ("config", 4096),
+            Self::Stream => ("stream", 256),
             Self::Netlink => ("netlink", 1024),
             Self::Packets => ("packets", 512),
         }

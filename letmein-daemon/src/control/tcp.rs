@@ -2,14 +2,18 @@
 
 use super::limits::Connections;
 use crate::{
+    config::Config,
     protocol::{self, Refused, Stage},
     server::State,
 };
-use letmein_common::wire::challenge::{LEN, Malformed, Message, Operation};
+use letmein_common::{
+    hmac::Auth,
+    wire::challenge::{LEN, Malformed, Message, Operation},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{cell::RefCell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::spawn_local,
     time::{sleep, timeout},
@@ -57,14 +61,11 @@ pub async fn serve(listener: TcpListener, connections: Rc<RefCell<Connections>>,
 
 /// One exchange. The whole of it has `control-timeout`, so that no trickle of bytes holds a place for longer.
 async fn serve_one(mut stream: TcpStream, source: IpAddr, state: Rc<State>) {
-    let exchange = async {
-        if let Err(refused) = exchange(&mut stream, source, &state).await?
-            && let Some(answer) = refused.answer(state.config.gate.error_policy)
-        {
-            stream.write_all(&answer).await?;
-        }
-        stream.shutdown().await
+    let finish = |begun_with, token: &Auth, response: &Message| {
+        let mut leases = state.leases.borrow_mut();
+        protocol::finish(&state.config, &mut leases, begun_with, token, response, source)
     };
+    let exchange = serve_stream(&mut stream, source, &state.config, finish);
     match timeout(state.config.gate.control_timeout, exchange).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("TCP knock from {source}: {error}"),
@@ -72,11 +73,31 @@ async fn serve_one(mut stream: TcpStream, source: IpAddr, state: Rc<State>) {
     }
 }
 
-async fn exchange(stream: &mut TcpStream, source: IpAddr, state: &State) -> io::Result<Result<(), Refused>> {
+/// The exchange on any stream. `finish` does what a RESPONSE is for, if it proves the key for this token.
+pub async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    source: IpAddr,
+    config: &Config,
+    finish: impl FnOnce(Operation, &Auth, &Message) -> Result<[u8; LEN], Refused>,
+) -> io::Result<()> {
+    if let Err(refused) = exchange(stream, source, config, finish).await?
+        && let Some(answer) = refused.answer(config.gate.error_policy)
+    {
+        stream.write_all(&answer).await?;
+    }
+    stream.shutdown().await
+}
+
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    source: IpAddr,
+    config: &Config,
+    finish: impl FnOnce(Operation, &Auth, &Message) -> Result<[u8; LEN], Refused>,
+) -> io::Result<Result<(), Refused>> {
     let Ok(first) = read(stream).await? else {
         return Ok(Err(Refused::MALFORMED));
     };
-    if let Err(refused) = protocol::check_first(&state.config, &first, source) {
+    if let Err(refused) = protocol::check_first(config, &first, source) {
         return Ok(Err(refused));
     }
     let Some(token) = protocol::fresh_token() else {
@@ -91,21 +112,13 @@ async fn exchange(stream: &mut TcpStream, source: IpAddr, state: &State) -> io::
     let Some(response) = response else {
         return Ok(Err(Refused::at(Stage::BasicAuth, &first)));
     };
-    let outcome = protocol::finish(
-        &state.config,
-        &mut state.leases.borrow_mut(),
-        first.operation,
-        &token,
-        &response,
-        source,
-    );
-    match outcome {
+    match finish(first.operation, &token, &response) {
         Ok(come_in) => stream.write_all(&come_in).await.map(Ok),
         Err(refused) => Ok(Err(refused)),
     }
 }
 
-async fn read(stream: &mut TcpStream) -> io::Result<Result<Message, Malformed>> {
+async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Message, Malformed>> {
     let mut bytes = [0; LEN];
     stream.read_exact(&mut bytes).await?;
     Ok(Message::parse(&bytes))
