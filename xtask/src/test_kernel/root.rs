@@ -78,6 +78,7 @@ pub fn pack(kernel: &Kernel, tests: &[(PathBuf, &[&str])], folder: &Path) -> any
     archive(&root, &folder.join("root.cpio"))
 }
 
+/// Nothing is mounted on `/tmp`: the workspace may be there, and all of this is in memory anyway.
 fn write_init(path: &Path, commands: &str) -> anyhow::Result<()> {
     let load = MODULES.join(" ");
     let init = format!(
@@ -86,7 +87,7 @@ fn write_init(path: &Path, commands: &str) -> anyhow::Result<()> {
          rm -f /bin/ip\n\
          export PATH=/sbin:/bin HOME=/tmp\n\
          mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n\
-         mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mount -t bpf bpf /sys/fs/bpf\n\
+         mount -t tmpfs run /run; mount -t bpf bpf /sys/fs/bpf\n\
          ln -s /proc/self/fd /dev/fd; ln -s /proc/self/fd/0 /dev/stdin\n\
          ip link set lo up\n\
          for module in {load}; do modprobe $module; done\n\
