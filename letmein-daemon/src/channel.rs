@@ -3,8 +3,9 @@
 use rustix::{
     io::Errno,
     net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
+        socketpair,
     },
 };
 use std::{
@@ -28,7 +29,12 @@ pub struct Received {
 /// Both ends, which belong to no runtime yet.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        flags,
+        None,
+    )?)
 }
 
 impl Channel {
@@ -51,7 +57,12 @@ impl Channel {
             if !descriptors.is_empty() {
                 beside.push(SendAncillaryMessage::ScmRights(descriptors));
             }
-            sendmsg(&self.0, &[IoSlice::new(message)], &mut beside, SendFlags::NOSIGNAL)?;
+            sendmsg(
+                &self.0,
+                &[IoSlice::new(message)],
+                &mut beside,
+                SendFlags::NOSIGNAL,
+            )?;
             Ok(())
         };
         self.0.async_io(Interest::WRITABLE, send).await

@@ -426,7 +426,10 @@ mod tests {
             ..Counters::default()
         };
         counters.refuse(Reason::Shield);
-        let others = [FromGatekeeper::Configured(1), FromGatekeeper::Counters(2, counters)];
+        let others = [
+            FromGatekeeper::Configured(1),
+            FromGatekeeper::Counters(2, counters),
+        ];
         for message in requests().map(FromGatekeeper::Request).into_iter().chain(others) {
             let bytes = message.to_bytes();
             assert!(bytes.len() <= LONGEST);
@@ -454,7 +457,11 @@ mod tests {
             for at in 0..bytes.len() {
                 let mut other = bytes;
                 other[at] ^= 0x80;
-                assert_ne!(FromGatekeeper::parse(&other), Ok(FromGatekeeper::Request(request)), "{at}");
+                assert_ne!(
+                    FromGatekeeper::parse(&other),
+                    Ok(FromGatekeeper::Request(request)),
+                    "{at}"
+                );
             }
             assert_eq!(FromGatekeeper::parse(&bytes[1..]), Err(Garbage));
             assert_eq!(FromGatekeeper::parse(&[&bytes[..], &[0]].concat()), Err(Garbage));

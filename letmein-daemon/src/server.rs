@@ -22,7 +22,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::{LocalSet, spawn_local},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tracing::{info, warn};
 
@@ -31,6 +31,9 @@ const REPORT_EVERY: Duration = Duration::from_mins(1);
 
 /// How often ended leases are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Within this time after the gatekeeper has ended, it is known how.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// What all tasks of the warden share.
 pub struct State {
@@ -113,7 +116,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         spawn_local(silent::renew(Rc::clone(&state.config), table, change));
     }
     spawn_local(sweep(Rc::clone(&state)));
-    let (ended, end) = oneshot::channel();
+    let (ended, mut end) = oneshot::channel();
     spawn_local(listen(
         Rc::clone(&gatekeeper),
         Doer::new(Rc::clone(&state), kernel.clone()),
@@ -121,16 +124,16 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     ));
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
-    let configured = gatekeeper.configure(&state.config, &sockets, knocks.as_ref()).await;
-    let stopped = match configured {
-        Ok(()) => {
-            info!("ready on port {}", state.config.gate.port);
-            until_stopped(kernel.as_deref(), &gatekeeper, signals, end).await
-        }
-        // Why it has ended says more than that it did not answer.
-        Err(error) => Err(end.await.unwrap_or(error)),
+    let configured = tokio::select! {
+        why = &mut end => return Err(reason(why)),
+        configured = gatekeeper.configure(&state.config, &sockets, knocks.as_ref()) => configured,
     };
-    stopped?;
+    if let Err(error) = configured {
+        // If it has ended, why says more than that it cannot be configured.
+        return Err(timeout(MOMENT, end).await.map_or(error, reason));
+    }
+    info!("ready on port {}", state.config.gate.port);
+    until_stopped(kernel.as_deref(), &gatekeeper, signals, end).await?;
     remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
     Ok(())
 }
@@ -140,6 +143,10 @@ async fn listen(gatekeeper: Rc<Gatekeeper>, doer: Doer, ended: oneshot::Sender<a
     let why = gatekeeper.listen(doer).await;
     // Nobody waits for it who is about to end anyway.
     let _unheard = ended.send(why);
+}
+
+fn reason(end: Result<anyhow::Error, oneshot::error::RecvError>) -> anyhow::Error {
+    end.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper any more"))
 }
 
 /// Forgets ended leases for good.
@@ -255,16 +262,16 @@ async fn until_stopped(
                 warn!("a changed configuration takes a restart; leases live on through it");
                 continue;
             }
-            why = &mut ended => {
-                return Err(why.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper")));
-            }
+            why = &mut ended => return Err(reason(why)),
             _ = signals.report.recv() => true,
             _ = clock.tick() => false,
         };
         let now = match kernel {
             Some(kernel) => kernel.borrow().counters()?,
-            // If it does not answer it has ended, and the next turn tells why.
-            None => gatekeeper.counters().await.unwrap_or(reported),
+            None => tokio::select! {
+                why = &mut ended => return Err(reason(why)),
+                counters = gatekeeper.counters() => counters?,
+            },
         };
         if asked || now != reported {
             info!("{}", counters_line(&now));

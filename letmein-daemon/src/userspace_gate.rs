@@ -1,6 +1,8 @@
 //! The gate for machines without XDP: the checks of the XDP program on a plain socket's datagrams.
 
-use crate::{clock, config::ErrorPolicy, exchange::Exchanges, gatekeeper::policy::Policy, silent::tags::Change};
+use crate::{
+    clock, config::ErrorPolicy, exchange::Exchanges, gatekeeper::policy::Policy, silent::tags::Change,
+};
 use letmein_common::{
     ResourceId, UserId,
     gate::{self, Tables},

@@ -44,7 +44,10 @@ impl<'a> Letmeind<'a> {
         } else {
             format!("\n[daemon]\nuser = \"{NOBODY}\"\n")
         };
-        fs::write(folder.path().join("letmeind.toml"), format!("{configuration}{daemon}"))?;
+        fs::write(
+            folder.path().join("letmeind.toml"),
+            format!("{configuration}{daemon}"),
+        )?;
         let under = Vec::new();
         Ok(Self { host, folder, under })
     }

@@ -38,7 +38,10 @@ impl Connections {
     pub fn admit(&mut self, source: IpAddr) -> bool {
         self.open.retain(|(_, task)| !task.is_finished());
         let network = self.network(source);
-        let same = self.open.iter().filter(|(other, _)| self.network(*other) == network);
+        let same = self
+            .open
+            .iter()
+            .filter(|(other, _)| self.network(*other) == network);
         if same.count() >= self.per_source {
             return false;
         }

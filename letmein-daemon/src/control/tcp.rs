@@ -31,7 +31,10 @@ pub async fn serve(listener: TcpListener, gatekeeper: Rc<Gatekeeper>) {
                     continue;
                 }
                 let task = spawn_local(serve_one(stream, source, Rc::clone(&gatekeeper)));
-                gatekeeper.connections.borrow_mut().add(source, task.abort_handle());
+                gatekeeper
+                    .connections
+                    .borrow_mut()
+                    .add(source, task.abort_handle());
             }
             Err(error) => {
                 warn!("cannot accept a connection: {error}");

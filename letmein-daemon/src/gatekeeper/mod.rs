@@ -53,7 +53,8 @@ async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
             return Ok(());
         }
         let message = buffer.get(..received.length).unwrap_or_default();
-        let message = ToGatekeeper::parse(message).map_err(|_| anyhow!("the warden says what is no message"))?;
+        let message =
+            ToGatekeeper::parse(message).map_err(|_| anyhow!("the warden says what is no message"))?;
         match message {
             ToGatekeeper::Outcome(number, outcome) => warden.settle(number, outcome),
             ToGatekeeper::Apply(number) => {
@@ -62,7 +63,9 @@ async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
                 tell(&warden, FromGatekeeper::Configured(number));
             }
             ToGatekeeper::Count(number) => {
-                let counters = gatekeeper.as_ref().map_or_else(Counters::default, |it| it.counters());
+                let counters = gatekeeper
+                    .as_ref()
+                    .map_or_else(Counters::default, |it| it.counters());
                 tell(&warden, FromGatekeeper::Counters(number, counters));
             }
             ToGatekeeper::Policy(_) | ToGatekeeper::Udp | ToGatekeeper::Tcp | ToGatekeeper::Ring(_) => {

@@ -167,8 +167,12 @@ fn room(config: &Config) -> usize {
     const REST: usize = 256;
     const RESOURCE: usize = 16;
     const USER: usize = 16 + 8 * 2 * LANES;
-    let users = config.users().map(|(_, user)| USER + user.name.len() + 4 * user.permits.len());
-    let resources = config.resources().map(|(_, resource)| RESOURCE + resource.name.len());
+    let users = config
+        .users()
+        .map(|(_, user)| USER + user.name.len() + 4 * user.permits.len());
+    let resources = config
+        .resources()
+        .map(|(_, resource)| RESOURCE + resource.name.len());
     REST + users.sum::<usize>() + resources.sum::<usize>()
 }
 
@@ -342,7 +346,10 @@ mod tests {
         let config = config(&"5a".repeat(32));
         let policy = Policy::of(&config).unwrap();
         assert_eq!(policy.gate.error_policy, ErrorPolicy::FullAuth);
-        assert_eq!((policy.gate.limit, policy.gate.prefixes), (config.gate.limit, config.gate.prefixes));
+        assert_eq!(
+            (policy.gate.limit, policy.gate.prefixes),
+            (config.gate.limit, config.gate.prefixes)
+        );
         assert_eq!((policy.gate.number, policy.gate.in_userspace), (7, true));
         let ssh = policy.resource(ResourceId(1)).unwrap();
         assert_eq!((ssh.name.as_str(), ssh.lease), ("ssh", Duration::from_secs(90)));
@@ -371,7 +378,11 @@ mod tests {
     fn what_is_cut_short_or_goes_on_is_none() {
         let bytes = encode(&config(&"5a".repeat(32)));
         for length in 0..bytes.len() {
-            assert_eq!(Policy::decode(&bytes[..length]).err(), Some(Unreadable), "{length}");
+            assert_eq!(
+                Policy::decode(&bytes[..length]).err(),
+                Some(Unreadable),
+                "{length}"
+            );
         }
         assert!(Policy::decode(&[&bytes[..], &[0]].concat()).is_err());
     }

@@ -16,8 +16,7 @@ use std::{
     ffi::c_void,
     io,
     os::fd::{AsFd, OwnedFd},
-    ptr,
-    slice,
+    ptr, slice,
     sync::atomic::{AtomicU32, AtomicUsize, Ordering},
 };
 use tokio::io::{Interest, unix::AsyncFd};

@@ -137,7 +137,8 @@ impl Gatekeeper {
     /// What was counted here: nothing where the XDP program counts.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.userspace().map_or_else(Counters::default, |gate| gate.counters())
+        self.userspace()
+            .map_or_else(Counters::default, |gate| gate.counters())
     }
 }
 

@@ -20,7 +20,8 @@ impl Account {
             Some(number) => User::from_uid(number),
             None => User::from_name(name),
         };
-        let found = found.with_context(|| format!("cannot look up the user {name:?} (user in section [daemon])"))?;
+        let found =
+            found.with_context(|| format!("cannot look up the user {name:?} (user in section [daemon])"))?;
         let account = match (found, number) {
             (Some(user), _) => Self {
                 user: user.uid.as_raw(),
@@ -63,6 +64,9 @@ mod tests {
             assert!(error.contains("is root"), "{error}");
         }
         let error = Account::find("nobody-of-this-name").unwrap_err().to_string();
-        assert!(error.contains("`useradd --system") && error.contains("nobody-of-this-name"), "{error}");
+        assert!(
+            error.contains("`useradd --system") && error.contains("nobody-of-this-name"),
+            "{error}"
+        );
     }
 }

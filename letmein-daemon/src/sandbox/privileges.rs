@@ -62,9 +62,15 @@ fn verify(user: Uid, group: Gid) -> anyhow::Result<()> {
     let (users, groups) = (getresuid()?, getresgid()?);
     let all_users = [users.real, users.effective, users.saved] == [user; 3];
     let all_groups = [groups.real, groups.effective, groups.saved] == [group; 3];
-    ensure!(all_users && all_groups && getgroups()?.is_empty(), "this is still another user");
+    ensure!(
+        all_users && all_groups && getgroups()?.is_empty(),
+        "this is still another user"
+    );
     let left = capabilities(None)?;
-    ensure!((left.permitted | left.effective | left.inheritable).is_empty(), "capabilities are left");
+    ensure!(
+        (left.permitted | left.effective | left.inheritable).is_empty(),
+        "capabilities are left"
+    );
     ensure!(setuid(Uid::from_raw(0)).is_err(), "root can be had back");
     Ok(())
 }

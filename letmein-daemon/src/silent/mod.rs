@@ -46,10 +46,7 @@ pub async fn renew(
 }
 
 /// Changes the gate's table. What fails is told at once, not once for each of perhaps thousands.
-fn apply(
-    change: &mut impl FnMut(&Change) -> Result<(), XdpError>,
-    changes: impl Iterator<Item = Change>,
-) {
+fn apply(change: &mut impl FnMut(&Change) -> Result<(), XdpError>, changes: impl Iterator<Item = Change>) {
     let failures = changes.filter_map(|due| change(&due).err());
     if let Some((cause, missing)) = failures.fold(None, |all, error| {
         let missing = all.map_or(0_usize, |(_, missing)| missing);

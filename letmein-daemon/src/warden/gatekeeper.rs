@@ -97,7 +97,8 @@ impl Gatekeeper {
         let memory = File::from(memfd_create(c"policy", MFdFlags::MFD_CLOEXEC).context(doing)?);
         memory.write_all_at(&policy, 0).context(doing)?;
         let sent = async {
-            self.hand(ToGatekeeper::Policy(policy.len() as u64), memory.as_fd()).await?;
+            self.hand(ToGatekeeper::Policy(policy.len() as u64), memory.as_fd())
+                .await?;
             for socket in &sockets.udp {
                 self.hand(ToGatekeeper::Udp, socket.as_fd()).await?;
             }
@@ -105,7 +106,8 @@ impl Gatekeeper {
                 self.hand(ToGatekeeper::Tcp, socket.as_fd()).await?;
             }
             if let Some(ring) = knocks {
-                self.hand(ToGatekeeper::Ring(ring.size.into()), ring.descriptor.as_fd()).await?;
+                self.hand(ToGatekeeper::Ring(ring.size.into()), ring.descriptor.as_fd())
+                    .await?;
             }
             self.ask(ToGatekeeper::Apply).await
         };
@@ -156,7 +158,9 @@ impl Gatekeeper {
     }
 
     async fn hand(&self, message: ToGatekeeper, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        self.channel.send_with(&message.to_bytes(), Some(descriptor)).await
+        self.channel
+            .send_with(&message.to_bytes(), Some(descriptor))
+            .await
     }
 
     async fn ask(&self, question: impl FnOnce(u64) -> ToGatekeeper) -> io::Result<FromGatekeeper> {

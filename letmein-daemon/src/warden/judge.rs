@@ -4,11 +4,7 @@ use crate::{
     config::{Config, Resource, User},
     requests::{Action, Challenge},
 };
-use letmein_common::{
-    ResourceId, UserId,
-    bucket::Limit,
-    maps::PendingKey,
-};
+use letmein_common::{ResourceId, UserId, bucket::Limit, maps::PendingKey};
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -86,11 +82,7 @@ pub fn judge<'a>(config: &'a Config, action: &Action, now: u64) -> Result<Allowe
     }
 }
 
-fn permitted(
-    config: &Config,
-    user: UserId,
-    resource: ResourceId,
-) -> Result<(&User, &Resource), Forbidden> {
+fn permitted(config: &Config, user: UserId, resource: ResourceId) -> Result<(&User, &Resource), Forbidden> {
     let found = config.user(user).ok_or(Forbidden::User(user))?;
     let resource_found = config.resource(resource).filter(|_| found.permits(resource));
     let resource_found = resource_found.ok_or(Forbidden::Resource(user, resource))?;
@@ -201,7 +193,12 @@ mod tests {
             let address: IpAddr = "192.0.2.1".parse().unwrap();
             let exchange = PendingKey::new(&address.into(), 7, UserId(user), ResourceId(resource));
             let token = [1; 32];
-            judge(&config(), &Action::Expect(exchange, Challenge { token, expires }), NOW).map(drop)
+            judge(
+                &config(),
+                &Action::Expect(exchange, Challenge { token, expires }),
+                NOW,
+            )
+            .map(drop)
         };
         let last = NOW + 5_000_000_000;
         assert_eq!(expect(1, 1, last), Ok(()));

@@ -48,9 +48,12 @@ impl Doer {
         }
         let mut leases = self.state.leases.borrow_mut();
         let (user, resource, address, outcome) = match allowed {
-            Allowed::Open(user, resource, address, lease) => {
-                (user, resource, address, leases.open(user, resource, address, lease))
-            }
+            Allowed::Open(user, resource, address, lease) => (
+                user,
+                resource,
+                address,
+                leases.open(user, resource, address, lease),
+            ),
             Allowed::Close(user, resource, address) => {
                 (user, resource, address, leases.close(user, resource, address))
             }

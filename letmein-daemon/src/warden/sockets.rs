@@ -63,7 +63,9 @@ fn patiently(bind: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match bind() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => sleep(PAUSE),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                sleep(PAUSE)
+            }
             outcome => return outcome,
         }
     }

@@ -192,7 +192,10 @@ impl KernelGate {
         let Some(Map::RingBuf(map)) = self.ebpf.map("KNOCKS") else {
             return Err(XdpError::Missing("KNOCKS"));
         };
-        let failed = |source| XdpError::Map { map: "KNOCKS", source };
+        let failed = |source| XdpError::Map {
+            map: "KNOCKS",
+            source,
+        };
         Ok(RingBuffer {
             size: map.info().map_err(failed)?.max_entries(),
             descriptor: map.fd().as_fd().try_clone_to_owned().map_err(XdpError::Ring)?,

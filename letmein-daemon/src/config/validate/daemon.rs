@@ -13,7 +13,11 @@ const USER: &str = "letmein";
 pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Daemon>) -> Daemon {
     let daemon = given.map(Spanned::into_inner).unwrap_or_default();
     if let Some(user) = &daemon.user
-        && (user.get_ref().is_empty() || user.get_ref().chars().any(|c| c.is_whitespace() || c.is_control()))
+        && (user.get_ref().is_empty()
+            || user
+                .get_ref()
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control()))
     {
         let text = format!(
             "daemon.user is {:?}, which is no user; write a name, such as {USER:?}, or a number",
