@@ -2,9 +2,11 @@
 //! by hand.
 
 pub mod bpffs;
+pub mod document;
 pub mod figures;
 pub mod frames;
 pub mod gate;
+pub mod household;
 pub mod knocker;
 pub mod lab;
 pub mod letmeind;
