@@ -1,7 +1,10 @@
 //! Forged and junk packets of every kind, from addresses that nobody has.
 
 use crate::scene::{Attacker, CONTROL_OF_OTHER, CONTROL_OF_OTHER_V6, Scene, exchange};
-use letmein_common::wire::challenge::{LEN, Operation};
+use letmein_common::{
+    ResourceId, UserId,
+    wire::challenge::{LEN, Message, NO_TOKEN, Operation},
+};
 use letmein_tests::{
     frames::{Extension, IPV4, IPV6, Ipv4, Ipv6, UDP, udp},
     gate::Gate,
@@ -173,15 +176,16 @@ impl Mixture {
 
 /// A message of this user's, with an AUTH out of thin air.
 pub fn forged(operation: Operation, user: u32, random: &mut Random) -> Vec<u8> {
-    let draft = Draft {
+    let mut out_of_thin_air = NO_TOKEN;
+    out_of_thin_air.copy_from_slice(&random.bytes(32));
+    let message = Message {
         operation,
-        user,
-        key: [1; 32],
-        ..Draft::default()
+        user: UserId(user),
+        resource: ResourceId(1),
+        salt: random.next().to_ne_bytes(),
+        auth: out_of_thin_air,
     };
-    let mut message = draft.sign();
-    message[24..].copy_from_slice(&random.bytes(32));
-    message.to_vec()
+    message.to_bytes().to_vec()
 }
 
 fn plain(source: SocketAddr) -> Ipv4 {

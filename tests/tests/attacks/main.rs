@@ -6,11 +6,18 @@
     reason = "what a test cannot do without, it must fail without"
 )]
 
+mod amplification;
+mod forged;
 mod frames;
+mod guesses;
 mod memory;
 mod million;
+mod relay;
+mod replayed;
 mod ring;
 mod scene;
+mod spoofed;
+mod tcp;
 
 use std::{
     thread::sleep,

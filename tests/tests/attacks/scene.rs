@@ -169,19 +169,26 @@ pub fn exchange(scene: &Scene, control: &str, operation: Operation) -> [u8; LEN]
     knock
 }
 
-/// Sends the frames over and over, with what `among` adds to each repetition, until so many more have been refused.
-pub fn send_until(
-    gate: &mut Gate,
-    refusals: u64,
+/// Sends the frames over and over, with what `among` adds to each repetition, while `work` is done.
+pub fn flood_while<T>(
     attacker: &Attacker,
     frames: &[Vec<u8>],
     among: impl Fn() -> Vec<Vec<u8>> + Sync,
-) {
-    let enough = AtomicBool::new(false);
-    let before = refused(gate);
+    work: impl FnOnce() -> T,
+) -> T {
+    /// Ends the flood also when the work fails.
+    struct End<'a>(&'a AtomicBool);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let ended = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            while !enough.load(Ordering::Relaxed) {
+            while !ended.load(Ordering::Relaxed) {
                 let among = among();
                 let mut parts = frames.chunks(frames.len() / (among.len() + 1));
                 for genuine in among {
@@ -191,10 +198,24 @@ pub fn send_until(
                 parts.for_each(|part| attacker.tap.send_all(part).unwrap());
             }
         });
+        let _end = End(&ended);
+        work()
+    })
+}
+
+/// The same, until so many more have been refused.
+pub fn send_until(
+    gate: &mut Gate,
+    refusals: u64,
+    attacker: &Attacker,
+    frames: &[Vec<u8>],
+    among: impl Fn() -> Vec<Vec<u8>> + Sync,
+) {
+    let before = refused(gate);
+    flood_while(attacker, frames, among, || {
         wait_until("all have been refused", || {
             thread::sleep(Duration::from_millis(100));
             refused(gate) - before >= refusals
         });
-        enough.store(true, Ordering::Relaxed);
     });
 }
