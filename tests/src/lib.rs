@@ -14,4 +14,5 @@ pub mod peer;
 pub mod processes;
 pub mod silent;
 pub mod sshd;
+pub mod system_clock;
 pub mod tap;

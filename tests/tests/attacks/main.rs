@@ -7,6 +7,8 @@
 )]
 
 mod amplification;
+mod clock;
+mod disk;
 mod forged;
 mod frames;
 mod guesses;
