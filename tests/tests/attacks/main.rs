@@ -7,7 +7,9 @@
 )]
 
 mod amplification;
+mod bpf;
 mod clock;
+mod comparison;
 mod disk;
 mod forged;
 mod frames;
