@@ -8,7 +8,7 @@ use crate::{
     instance::Instance,
     interfaces::{self, Interfaces},
     leases::{self, Leases},
-    remembered,
+    notify, remembered,
     sandbox::{self, Account},
     silent,
     trial::on_trial,
@@ -133,6 +133,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         return Err(timeout(MOMENT, end).await.map_or(error, reason));
     }
     info!("ready on port {}", state.config.gate.port);
+    notify::ready(&format!("serving knocks on port {}", state.config.gate.port));
     until_stopped(kernel.as_deref(), &gatekeeper, signals, end).await?;
     remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
     Ok(())
@@ -254,8 +255,10 @@ async fn until_stopped(
 ) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
+    let mut watchdog = notify::Watchdog::asked_for();
     loop {
         let asked = tokio::select! {
+            () = watchdog.due() => None,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
@@ -263,21 +266,32 @@ async fn until_stopped(
                 continue;
             }
             why = &mut ended => return Err(reason(why)),
-            _ = signals.report.recv() => true,
-            _ = clock.tick() => false,
+            _ = signals.report.recv() => Some(true),
+            _ = clock.tick() => Some(false),
+        };
+        // All goes on if it does in both processes.
+        let counted = tokio::select! {
+            why = &mut ended => return Err(reason(why)),
+            counters = timeout(MOMENT, gatekeeper.counters()) => counters,
+        };
+        let Ok(counted) = counted else {
+            warn!("the gatekeeper does not answer within {MOMENT:?}");
+            continue;
+        };
+        let Some(asked) = asked else {
+            notify::alive();
+            continue;
         };
         let now = match kernel {
             Some(kernel) => kernel.borrow().counters()?,
-            None => tokio::select! {
-                why = &mut ended => return Err(reason(why)),
-                counters = gatekeeper.counters() => counters?,
-            },
+            None => counted?,
         };
         if asked || now != reported {
             info!("{}", counters_line(&now));
             reported = now;
         }
     }
+    notify::stopping();
     info!("stopping; protected ports stay closed and leases run on");
     Ok(())
 }
