@@ -8,6 +8,7 @@ pub mod gate;
 pub mod knocker;
 pub mod lab;
 pub mod letmeind;
+pub mod machine;
 pub mod manager;
 pub mod nft;
 pub mod peer;
