@@ -48,7 +48,7 @@ fn a_challenge_goes_to_the_address_and_nobody_else_can_answer_it() {
 #[test]
 fn a_gate_does_not_talk_to_itself() {
     let scene = Scene::new();
-    let _gate = scene.start("xdp = \"native\"\nerror-policy = \"always\"");
+    let gate = scene.start("xdp = \"native\"\nerror-policy = \"always\"");
     let attacker = scene.attacker();
     // IPv6 has no rule that an address of this machine cannot be another one's.
     let own: SocketAddr = "[fd77:2::1]:5800".parse().unwrap();
@@ -61,7 +61,7 @@ fn a_gate_does_not_talk_to_itself() {
         attacker.tap.send(&attacker.udp(own, own, &question)).unwrap();
         wait_until("question and answer have come in", || datagrams() >= before + 2);
         // Whatever it was going to say to the answer, it says before it takes a guest's question.
-        scene.a_guest_comes_and_goes(&_gate, "-U");
+        scene.a_guest_comes_and_goes(&gate, "-U");
         assert_eq!(datagrams(), before + 2);
     }
 }
