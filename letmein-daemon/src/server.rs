@@ -9,7 +9,7 @@ use crate::{
     instance::Instance,
     interfaces::{self, Interfaces},
     leases::{self, Leases},
-    remembered, silent,
+    notify, remembered, silent,
     trial::on_trial,
     userspace_gate::UserspaceGate,
     xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
@@ -137,6 +137,7 @@ async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
     // Whoever waits for this line may send a signal right after it.
     let signals = Signals::register()?;
     info!("ready on port {}", settings.port);
+    notify::ready(&format!("serving knocks on port {}", settings.port));
     until_stopped(&gate, signals).await?;
     remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
     Ok(())
@@ -269,11 +270,13 @@ impl Signals {
 async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
+    let mut watchdog = notify::Watchdog::asked_for();
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
+            () = watchdog.due() => notify::alive(),
             _ = signals.report.recv() => {
                 reported = counters(gate)?;
                 info!("{}", counters_line(&reported));
@@ -287,6 +290,7 @@ async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result
             }
         }
     }
+    notify::stopping();
     info!("stopping; protected ports stay closed and leases run on");
     Ok(())
 }

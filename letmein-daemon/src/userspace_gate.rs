@@ -4,7 +4,7 @@ use crate::{clock, config::Config, exchange::Exchanges, silent::tags::Change};
 use letmein_common::{
     ResourceId, UserId,
     bucket::Limit,
-    gate::{self, Tables},
+    gate::{self, Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
     reason::{Counters, Reason},
@@ -16,6 +16,8 @@ use std::{cell::RefCell, collections::HashMap, net::SocketAddr, num::NonZeroUsiz
 
 /// As many networks as the XDP program keeps a bucket for.
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// As many as it knows that have proved a key.
+const ACQUAINTED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// What becomes of a datagram.
 pub enum Verdict {
@@ -33,6 +35,10 @@ pub struct UserspaceGate {
     prefixes: Prefixes,
     answer_strangers: bool,
     buckets: RefCell<LruCache<Address, u64>>,
+    budget: Limit,
+    /// One thread makes the checks: it is the only CPU.
+    budgets: RefCell<Budgets>,
+    acquainted: RefCell<LruCache<Address, ()>>,
     salts: RefCell<LruCache<SaltKey, ()>>,
     challenge: bool,
     silent: bool,
@@ -52,6 +58,9 @@ impl UserspaceGate {
             prefixes: settings.prefixes,
             answer_strangers: settings.answer_strangers != 0,
             buckets: RefCell::new(LruCache::new(BUCKETS)),
+            budget: settings.budget,
+            budgets: RefCell::default(),
+            acquainted: RefCell::new(LruCache::new(ACQUAINTED)),
             salts: RefCell::new(LruCache::new(salts)),
             challenge: settings.challenge != 0,
             silent: settings.silent != 0,
@@ -158,6 +167,34 @@ impl Tables for View<'_> {
             *bucket = next;
         }
         next.is_some()
+    }
+
+    fn has_budget(&self, spender: Spender) -> bool {
+        let arrival = self.gate.budgets.borrow()[spender as usize];
+        self.gate.budget.take(arrival, clock::monotonic()).is_some()
+    }
+
+    fn take_budget(&self, spender: Spender) -> bool {
+        let arrival = &mut self.gate.budgets.borrow_mut()[spender as usize];
+        let next = self.gate.budget.take(*arrival, clock::monotonic());
+        if let Some(next) = next {
+            *arrival = next;
+        }
+        next.is_some()
+    }
+
+    fn is_acquainted(&self) -> bool {
+        let network = self.address.network(&self.gate.prefixes);
+        self.gate.acquainted.borrow_mut().get(&network).is_some()
+    }
+
+    fn acquaint(&self) {
+        let network = self.address.network(&self.gate.prefixes);
+        self.gate.acquainted.borrow_mut().put(network, ());
+    }
+
+    fn salt_seen(&self, key: &SaltKey) -> bool {
+        self.gate.salts.borrow().contains(key)
     }
 
     fn record_salt(&self, key: &SaltKey) -> bool {
