@@ -21,5 +21,6 @@ pub mod remembered;
 pub mod server;
 pub mod silent;
 pub mod trial;
+pub mod user;
 pub mod userspace_gate;
 pub mod xdp;

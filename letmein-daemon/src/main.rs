@@ -6,7 +6,7 @@ use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
     instance::Instance,
-    server, trial,
+    server, trial, user,
 };
 use std::{
     io::{self, Write as _},
@@ -60,6 +60,15 @@ enum Command {
         #[arg(default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// Add, list, show, rotate or remove users.
+    User {
+        /// The configuration file.
+        #[arg(short, long, global = true, default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        what: user::What,
+    },
     /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
@@ -111,6 +120,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
