@@ -14,7 +14,12 @@ use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    thread::sleep,
+    time::{Duration, SystemTime},
+};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -37,12 +42,26 @@ pub enum LeaseError {
         /// The limit.
         limit: u32,
     },
+    /// `until` of the user's section is over.
+    #[error("the user's time is over since {until}; see `until` in the user's section")]
+    Over {
+        /// In UTC.
+        until: Timestamp,
+    },
     /// The kernel did not do it.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
     /// The XDP program cannot be told, and would go on dropping the guest's packets.
     #[error("the shield does not learn of it, so it is closed again")]
     Shield(#[source] XdpError),
+}
+
+/// The refusal of a user whose time is over.
+fn over(user: &User) -> LeaseError {
+    let until = user.until.and_then(|until| Timestamp::try_from(until).ok());
+    LeaseError::Over {
+        until: until.unwrap_or_default(),
+    }
 }
 
 /// Opens and closes leases. The kernel's sets are the record; the shield has a copy for the XDP program, and the
@@ -136,6 +155,7 @@ impl Leases {
         address: IpAddr,
         lease: Duration,
     ) -> Result<(), LeaseError> {
+        let lease = user.lease(lease, SystemTime::now()).ok_or_else(|| over(user))?;
         let keys = keys(resource, address);
         self.make_room(&keys)?;
         self.open_in_the_firewall(&keys, lease)?;

@@ -27,6 +27,7 @@ pub mod sandbox;
 pub mod server;
 pub mod silent;
 pub mod trial;
+pub mod user;
 pub mod userspace_gate;
 pub mod warden;
 pub mod xdp;

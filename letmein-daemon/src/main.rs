@@ -8,7 +8,7 @@ use letmein_daemon::{
     gatekeeper,
     instance::Instance,
     sandbox::Seccomp,
-    server, trial, warden,
+    server, trial, user, warden,
 };
 use std::{
     io::{self, Write as _},
@@ -75,6 +75,15 @@ enum Command {
         #[arg(long)]
         seccomp: Seccomp,
     },
+    /// Add, list, show, rotate or remove users.
+    User {
+        /// The configuration file.
+        #[arg(short, long, global = true, default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        what: user::What,
+    },
     /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
@@ -127,6 +136,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
