@@ -12,6 +12,7 @@ pub mod forwarding;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod healing;
+pub mod import;
 pub mod instance;
 pub mod interfaces;
 pub mod leases;

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
+    import,
     instance::Instance,
     server, trial, user,
 };
@@ -69,6 +70,17 @@ enum Command {
         #[command(subcommand)]
         what: user::What,
     },
+    /// Turn letmein 12's letmeind.conf into a configuration of ours.
+    Import {
+        /// The other file.
+        file: PathBuf,
+        /// An interface whose packets the XDP program shall check. May be repeated.
+        #[arg(short, long)]
+        interface: Vec<String>,
+        /// Write it to this new file, for its owner only, instead of printing it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
@@ -120,6 +132,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::Import {
+            file,
+            interface,
+            output,
+        } => import::run(&file, &interface, output.as_deref()),
         Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
