@@ -38,6 +38,8 @@ pub enum Command {
     Proxy(Lazy<Proxy>),
     /// Write what a gate's enrolment line says to the configuration.
     Enroll(Lazy<Enroll>),
+    /// Turn letmein 12's letmein.conf into a configuration of ours.
+    Import(Lazy<Import>),
     /// Make a random key for a user: 64 hexadecimal digits, the same for gate and client.
     GenKey(Lazy<GenKey>),
     /// Print completions for a shell.
@@ -130,6 +132,18 @@ pub struct Enroll {
     /// Replace the section that has this name already.
     #[arg(long)]
     pub replace: bool,
+}
+
+#[derive(Args)]
+pub struct Import {
+    /// The other file.
+    pub file: PathBuf,
+    /// The gate's name or address, which letmein 12 has on the command line.
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Write it to this new file, for its owner only, instead of printing it.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -12,6 +12,7 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gen_key;
+mod import;
 mod knock;
 mod lazy;
 mod manual;
@@ -54,6 +55,10 @@ pub fn run() -> ExitCode {
             Err(error) => fail(USAGE, format_args!("{error:#}")),
         },
         Command::Enroll(Lazy(options)) => match enroll::run(&cli, options) {
+            Ok(text) => print(&text),
+            Err(error) => fail(USAGE, format_args!("{error:#}")),
+        },
+        Command::Import(Lazy(options)) => match import::run(options) {
             Ok(text) => print(&text),
             Err(error) => fail(USAGE, format_args!("{error:#}")),
         },

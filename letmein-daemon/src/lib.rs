@@ -15,6 +15,7 @@ pub mod forwarding;
 pub mod fuzzing;
 pub mod gatekeeper;
 pub mod healing;
+pub mod import;
 pub mod instance;
 pub mod interfaces;
 pub mod leases;

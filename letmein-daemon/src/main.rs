@@ -6,6 +6,7 @@ use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
     gatekeeper,
+    import,
     instance::Instance,
     sandbox::Seccomp,
     server, trial, user, warden,
@@ -84,6 +85,17 @@ enum Command {
         #[command(subcommand)]
         what: user::What,
     },
+    /// Turn letmein 12's letmeind.conf into a configuration of ours.
+    Import {
+        /// The other file.
+        file: PathBuf,
+        /// An interface whose packets the XDP program shall check. May be repeated.
+        #[arg(short, long)]
+        interface: Vec<String>,
+        /// Write it to this new file, for its owner only, instead of printing it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
@@ -136,6 +148,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::Import {
+            file,
+            interface,
+            output,
+        } => import::run(&file, &interface, output.as_deref()),
         Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
