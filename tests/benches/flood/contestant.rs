@@ -3,13 +3,17 @@
 use super::kinds::{GATE, Kind, Macs};
 use anyhow::{Context as _, ensure};
 use letmein_tests::lab::Lab;
-use nix::unistd::Pid;
+use nix::{
+    sys::socket::{Shutdown, shutdown},
+    unistd::Pid,
+};
 use std::{
     any::Any,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
     process::{Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
-    thread::sleep,
+    thread::{self, sleep},
     time::{Duration, Instant},
 };
 
@@ -31,10 +35,28 @@ pub struct Contestant {
     pub _keep: Vec<Box<dyn Any>>,
 }
 
+/// What is behind the port. It takes every connection and ends it: the kernel completes no more than 128 for who takes none.
+pub struct Service(TcpListener);
+
+impl Service {
+    fn new(listener: TcpListener) -> anyhow::Result<Self> {
+        let taking = listener.try_clone()?;
+        thread::spawn(move || while taking.accept().is_ok() {});
+        Ok(Self(listener))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Ends the thread.
+        let _closed = shutdown(self.0.as_raw_fd(), Shutdown::Both);
+    }
+}
+
 /// Hosts for a contestant: the client has 10.80.0.0/16 besides its own address.
-pub fn lab() -> anyhow::Result<(Lab, TcpListener)> {
+pub fn lab() -> anyhow::Result<(Lab, Service)> {
     let lab = Lab::new()?;
-    let listener = lab.server.listen(22)?;
+    let service = Service::new(lab.server.listen(22)?)?;
     lab.client
         .run("ip", &["route", "add", "local", "10.80.0.0/16", "dev", "lo"])?;
     // Answers to forged sources have to go somewhere, as they do on the internet.
@@ -42,7 +64,7 @@ pub fn lab() -> anyhow::Result<(Lab, TcpListener)> {
         lab.server
             .run("ip", &["route", "add", route, "via", "10.77.1.2"])?;
     }
-    Ok((lab, listener))
+    Ok((lab, service))
 }
 
 impl Contestant {
