@@ -161,7 +161,8 @@ impl Machine {
         loop {
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
             for child in children.split_whitespace() {
-                if fs::read_to_string(format!("/proc/{child}/comm"))? == "systemd\n" {
+                // What was a child a moment ago may have ended.
+                if fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "systemd\n") {
                     return Ok(child.parse()?);
                 }
             }

@@ -64,7 +64,15 @@ fn the_units_are_right_and_the_daemon_misses_nothing() {
         assert!(status.contains(line), "{line}: {status}");
     }
     // The daemon sees what is in its unit's mount namespace, and nobody can write there.
-    for path in ["etc", "proc/sys/net", "run", "sys/fs/bpf", "usr", "var"] {
+    for path in [
+        "etc",
+        "proc/sys/net",
+        "run",
+        "run/systemd/system",
+        "sys/fs/bpf",
+        "usr",
+        "var",
+    ] {
         let written = machine.run(&[
             "nsenter",
             "-t",
