@@ -1,7 +1,10 @@
 //! The command line of `letmeind`.
 
+mod manual;
+
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
@@ -102,6 +105,15 @@ enum Command {
         #[arg(short, long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 fn main() -> ExitCode {
@@ -129,6 +141,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             confirm,
         } => server::run(Config::load_for(&config, &interface)?, confirm),
         Command::Up { config, confirm } => server::up(&Config::load(&config)?, confirm),
+        Command::Completions { shell } => {
+            let script = manual::completions(Cli::command(), shell);
+            Ok(io::stdout().write_all(script.as_bytes())?)
+        }
+        Command::Man => Ok(io::stdout().write_all(manual::page(Cli::command())?.as_bytes())?),
         Command::Confirm => {
             trial::confirm()?;
             println!("confirmed");
