@@ -5,11 +5,11 @@ use crate::{
     config::{Config, XdpMode},
     firewall::Firewall,
     forwarding, healing,
-    instance::Instance,
+    instance::{self, Instance},
     interfaces::{self, Interfaces},
     leases::{self, Leases},
     notify, remembered,
-    sandbox::{self, Account},
+    sandbox::{self, Account, Files},
     silent,
     trial::on_trial,
     warden::{Doer, Gatekeeper, Sockets},
@@ -100,7 +100,11 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         _ => None,
     };
     let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
-    sandbox::keep_the_wardens_privileges()?;
+    let files = Files {
+        readable: config.folders().to_vec(),
+        writable: vec![instance::FOLDER.into(), config.gate.pin_directory.clone()],
+    };
+    sandbox::confine_warden(config.daemon.seccomp, &files)?;
 
     let state = Rc::new(State {
         config: Rc::new(config),
@@ -122,6 +126,8 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         Doer::new(Rc::clone(&state), kernel.clone()),
         ended,
     ));
+    let told = Rc::clone(&gatekeeper);
+    spawn_local(async move { told.tell_time().await });
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
     let configured = tokio::select! {

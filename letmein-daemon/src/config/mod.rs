@@ -48,6 +48,7 @@ pub struct Config {
     pub firewall: FirewallSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+    folders: Vec<PathBuf>,
 }
 
 /// Section `[daemon]`.
@@ -178,6 +179,12 @@ impl Config {
     /// accepted: who may read the text is for the caller to know.
     pub fn parse(text: &str, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
         validate::parse(text, path, folder)
+    }
+
+    /// The folders that it was read from: of the file itself, and of the keys.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     /// The user with this id.
