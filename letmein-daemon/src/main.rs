@@ -5,9 +5,11 @@ use clap::{Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
+    gatekeeper,
     import,
     instance::Instance,
-    server, trial, user,
+    sandbox::Seccomp,
+    server, trial, user, warden,
 };
 use std::{
     io::{self, Write as _},
@@ -60,6 +62,19 @@ enum Command {
         /// The configuration file.
         #[arg(default_value = DEFAULT_PATH)]
         config: PathBuf,
+    },
+    /// Be the process that talks to the network: `run` starts it, and nobody else should.
+    #[command(name = warden::COMMAND, hide = true)]
+    Gatekeeper {
+        /// The user to become.
+        #[arg(long)]
+        user: u32,
+        /// The group to become.
+        #[arg(long)]
+        group: u32,
+        /// What happens at a system call that it should not need.
+        #[arg(long)]
+        seccomp: Seccomp,
     },
     /// Add, list, show, rotate or remove users.
     User {
@@ -132,6 +147,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
         Command::Import {
             file,
             interface,

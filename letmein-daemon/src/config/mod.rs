@@ -19,7 +19,7 @@ mod views;
 
 pub use error::{ConfigError, Position, Problem};
 pub use port::PortError;
-pub use raw::{ErrorPolicy, XdpMode};
+pub use raw::{ErrorPolicy, Seccomp, XdpMode};
 
 use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
@@ -40,12 +40,23 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// The processes themselves.
+    pub daemon: Daemon,
     /// The control port and the checks in front of it.
     pub gate: Gate,
     /// How ports are closed and opened.
     pub firewall: FirewallSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+}
+
+/// Section `[daemon]`.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Who the process is that talks to the network: a name or a number.
+    pub user: String,
+    /// What happens when one of the processes makes a system call that it should not need.
+    pub seccomp: Seccomp,
 }
 
 /// Section `[gate]`.
@@ -83,6 +94,8 @@ pub struct Gate {
     pub pin_directory: PathBuf,
     /// What a source network may send.
     pub limit: Limit,
+    /// How many HMACs each CPU computes, for each kind of sender.
+    pub budget: Limit,
     /// What a source network is.
     pub prefixes: Prefixes,
 }
@@ -94,6 +107,8 @@ pub struct FirewallSettings {
     pub mode: Mode,
     /// Leases that may live at one time.
     pub max_leases: u32,
+    /// Requests to open or close that are carried out each second.
+    pub max_opens_per_second: u32,
     /// Chain mode: the chain for what is forwarded.
     pub forward_chain: String,
     /// Chain mode: the chain for what this machine sends.
@@ -115,7 +130,7 @@ pub struct User {
     /// When the user's time is over, and every lease of the user's with it.
     pub until: Option<SystemTime>,
     /// Sorted.
-    permits: Vec<ResourceId>,
+    pub(crate) permits: Vec<ResourceId>,
 }
 
 /// What a knock opens.
