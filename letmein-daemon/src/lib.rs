@@ -15,6 +15,7 @@ pub mod healing;
 pub mod instance;
 pub mod interfaces;
 pub mod leases;
+pub mod loading;
 pub mod netlink;
 pub mod protocol;
 pub mod remembered;

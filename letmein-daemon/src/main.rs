@@ -6,7 +6,7 @@ use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
     instance::Instance,
-    server, trial,
+    server, trial, xdp,
 };
 use std::{
     io::{self, Write as _},
@@ -60,7 +60,7 @@ enum Command {
         #[arg(default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
-    /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
+    /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
         #[arg(short, long, default_value = DEFAULT_PATH)]
@@ -115,7 +115,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
-            let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let found = rules || program;
             println!(
                 "{}",
                 if found {

@@ -1,18 +1,18 @@
 //! Bringing the gate up, keeping it up, and taking it down.
 
 use crate::{
-    config::{Config, XdpMode},
+    config::Config,
     control::{limits::Connections, tcp, udp},
     exchange::Exchanges,
     firewall::Firewall,
-    forwarding, healing,
+    healing,
     instance::Instance,
-    interfaces::{self, Interfaces},
+    interfaces::Interfaces,
     leases::{self, Leases},
-    remembered, silent,
-    trial::on_trial,
+    loading, remembered, silent,
+    trial::{Before, on_trial},
     userspace_gate::UserspaceGate,
-    xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
+    xdp::{self, Object},
 };
 use anyhow::Context as _;
 use letmein_common::reason::{Counters, Reason};
@@ -46,11 +46,13 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
         warn!("{warning}");
     }
     let instance = Instance::claim()?;
-    let plan = config.firewall_plan();
     let serving = async {
         match trial {
             None => serve(config, &instance).await,
-            Some(time) => on_trial(&plan, time, |_confirmation| serve(config, &instance)).await,
+            Some(time) => {
+                let before = Before::of(&config);
+                on_trial(before?, time, |_confirmation| serve(config, &instance)).await
+            }
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -65,22 +67,34 @@ pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
         warn!("{warning}");
     }
     let _only = Instance::claim()?;
-    let plan = config.firewall_plan();
     let Some(time) = trial else {
-        Firewall::install(&plan)?;
-        return Ok(());
+        return close(config);
     };
-    let trying = on_trial(&plan, time, |confirmation| {
-        let plan = plan.clone();
-        async move {
-            Firewall::install(&plan)?;
-            Ok(confirmation.await?)
-        }
+    let trying = on_trial(Before::of(config)?, time, |confirmation| async {
+        close(config)?;
+        Ok(confirmation.await?)
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(trying)
+}
+
+/// Closes the protected ports. A shield that an earlier run has left gets to know which these are now.
+fn close(config: &Config) -> anyhow::Result<()> {
+    let firewall = Firewall::install(&config.firewall_plan())?;
+    if !xdp::is_attached(&config.gate.pin_directory)? {
+        return Ok(());
+    }
+    match loading::mode(config) {
+        None => drop(xdp::forget(&config.gate.pin_directory)?),
+        Some(mode) => {
+            let mut leases = Leases::take_over(firewall, config)?;
+            let mut gate = loading::load(Object::embedded()?, config, &mut leases)?;
+            loading::attach(config, &mut gate, mode)?;
+        }
+    }
+    Ok(())
 }
 
 async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
@@ -103,6 +117,11 @@ async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
         udp::Gate::Kernel(kernel) if config.gate.silent => Some(kernel.borrow_mut().knocks()?),
         _ => None,
     };
+    // The program of an earlier run may take silent knocks up to here. Where its record is gone on with, this one takes
+    // them from here on; otherwise it must be later than any of those.
+    let remembers = matches!(&*gate, udp::Gate::Kernel(kernel) if kernel.borrow().remembers());
+    let tags = (config.gate.silent && remembers).then(|| silent::begin(&config, &gate, true));
+    attach(&config, &gate)?;
 
     let state = Rc::new(State {
         config,
@@ -113,8 +132,7 @@ async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
     let settings = &state.config.gate;
     let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
     if state.config.gate.silent {
-        let remembers = matches!(&*gate, udp::Gate::Kernel(kernel) if kernel.borrow().remembers());
-        let table = silent::begin(&state, &gate, remembers);
+        let table = tags.unwrap_or_else(|| silent::begin(&state.config, &gate, false));
         spawn_local(silent::renew(Rc::clone(&state), Rc::clone(&gate), table));
     }
     spawn_local(sweep(Rc::clone(&state)));
@@ -155,67 +173,27 @@ async fn sweep(state: Rc<State>) {
 /// The checks in front of the UDP sockets: in the kernel, or here. In the kernel there is the shield in front of
 /// everything else, too; it knows all leases before it sees a packet.
 fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
-    let mode = match config.gate.xdp {
-        XdpMode::Off => {
-            info!("xdp = \"off\": knocks are checked in userspace");
-            xdp::forget(&config.gate.pin_directory)
-                .with_context(|| format!("cannot clear {}", config.gate.pin_directory.display()))?;
-            return Ok(udp::Gate::Userspace(Rc::new(UserspaceGate::new(config))));
-        }
-        XdpMode::Auto => Mode::Auto,
-        XdpMode::Native => Mode::Native,
-        XdpMode::Generic => Mode::Generic,
-    };
-    let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
-    let plan = Plan {
-        settings: config.settings(),
-        users: config.users().map(|(id, user)| (id, &user.key)).collect(),
-        permits: config.permits(),
-        seen_salts: config.gate.seen_salts,
-        pending_challenges: config.gate.pending_challenges,
-        silent: config.gate.silent.then(|| SilentPlan {
-            keys: config
-                .users()
-                .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
-                .collect(),
-            pairs: config.permits().len(),
-            pin_directory: Some(config.gate.pin_directory.clone()),
-        }),
-        shield: shield_plan(config, leases),
-    };
-    let mut kernel = KernelGate::load(Object::embedded()?, &plan)?;
-    if let Some(shield) = kernel.shield() {
-        leases.stand_behind(shield)?;
-        info!(
-            "shield: who holds no lease begins nothing at {}",
-            config.shielded_ports()
-        );
+    if loading::mode(config).is_none() {
+        info!("xdp = \"off\": knocks are checked in userspace");
+        xdp::forget(&config.gate.pin_directory)?;
+        return Ok(udp::Gate::Userspace(Rc::new(UserspaceGate::new(config))));
     }
+    let mut kernel = loading::load(Object::embedded()?, config, leases)?;
     if let Some(messages) = kernel.messages(log::logger())? {
         warn!("this XDP program was built for debugging: it logs every packet that it refuses");
         spawn_local(messages.follow());
     }
-    for interface in &config.gate.interfaces {
-        if forwarding::forwards(interface) && plan.shield.is_some() {
-            warn!(
-                "{interface} forwards packets, and the shield does not tell them apart: connections through this \
-                 machine to port {} of others are dropped, too; shield = \"off\" leaves them alone",
-                config.shielded_ports()
-            );
-        }
-        interfaces::tell("attached", &kernel.attach(interface, mode)?);
-    }
-    let kernel = Rc::new(RefCell::new(kernel));
-    spawn_local(interfaces.keep(Rc::clone(&kernel)));
-    Ok(udp::Gate::Kernel(kernel))
+    Ok(udp::Gate::Kernel(Rc::new(RefCell::new(kernel))))
 }
 
-fn shield_plan(config: &Config, leases: &Leases) -> Option<ShieldPlan> {
-    let rules = config.port_rules();
-    (!rules.is_empty()).then(|| ShieldPlan {
-        rules,
-        leases: leases.most(),
-    })
+/// From here on packets pass through it.
+fn attach(config: &Config, gate: &udp::Gate) -> anyhow::Result<()> {
+    if let (udp::Gate::Kernel(kernel), Some(mode)) = (gate, loading::mode(config)) {
+        let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
+        loading::attach(config, &mut kernel.borrow_mut(), mode)?;
+        spawn_local(interfaces.keep(Rc::clone(kernel)));
+    }
+    Ok(())
 }
 
 fn bind_udp(config: &Config) -> anyhow::Result<Vec<UdpSocket>> {

@@ -3,7 +3,7 @@
 pub mod knock;
 pub mod tags;
 
-use crate::{clock, control::udp::Gate, server::State, xdp::Knocks};
+use crate::{clock, config::Config, control::udp::Gate, server::State, xdp::Knocks};
 use std::{rc::Rc, time::Duration};
 use tags::{Change, Clock, TagTable};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -16,10 +16,10 @@ const GLANCE: Duration = Duration::from_secs(1);
 ///
 /// `remembers` says that the nonces which an earlier run accepted are still known. Otherwise silent knocks are taken
 /// later: see [`TagTable::new`].
-pub fn begin(state: &State, gate: &Gate, remembers: bool) -> TagTable {
+pub fn begin(config: &Config, gate: &Gate, remembers: bool) -> TagTable {
     let unknown_before = (!remembers).then(clock::monotonic);
-    let mut table = TagTable::new(&state.config, unknown_before);
-    apply(gate, table.changes(&state.config, Clock::now()));
+    let mut table = TagTable::new(config, unknown_before);
+    apply(gate, table.changes(config, Clock::now()));
     table
 }
 

@@ -48,10 +48,10 @@ pub enum XdpError {
     /// The ring buffer cannot be waited for.
     #[error("cannot wait for silent knocks")]
     Ring(#[source] std::io::Error),
-    /// The pinned map cannot be used.
+    /// The folder for what outlives the process cannot be used.
     #[error(
-        "cannot pin the nonces of silent knocks in {}; is a BPF file system mounted there (`mount -t bpf bpf \
-         /sys/fs/bpf`), and is pin-directory in section [gate] a folder in it?",
+        "nothing can be kept in {}; is a BPF file system mounted there (`mount -t bpf bpf /sys/fs/bpf`), and is \
+         pin-directory in section [gate] a folder in it, of root's?",
         folder.display()
     )]
     Pin {
@@ -60,6 +60,9 @@ pub enum XdpError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// Interfaces cannot be asked for.
+    #[error("cannot ask the kernel for network interfaces")]
+    Interfaces(#[source] std::io::Error),
     /// No such interface.
     #[error("there is no network interface {interface:?}; `ip link` lists them, gate.interfaces names them")]
     NoInterface {
@@ -69,7 +72,8 @@ pub enum XdpError {
     /// Another XDP program is attached.
     #[error(
         "another XDP program is attached to {interface:?}; `bpftool net show dev {interface}` tells whose, and \
-         `ip link set dev {interface} xdp off` (or `xdpgeneric off`) removes one that nobody needs"
+         `ip link set dev {interface} xdp off` (or `xdpgeneric off`) removes one that nobody needs; one that a letmeind \
+         with another pin-directory has left there, its `letmeind down` removes"
     )]
     Busy {
         /// The interface.

@@ -1,19 +1,20 @@
 //! The gate in the kernel: the loaded program and its maps.
 
 use super::{
-    attach::{self, Attached, Mode},
+    attach::{Attached, Mode},
     error::XdpError,
+    hooks::Hooks,
     knocks::Knocks,
     object::Object,
     packet_log::PacketLog,
-    pin,
+    pin::{self, Pins},
     shield::{Shield, ShieldPlan},
 };
 use crate::silent::tags::{Change, EPOCHS};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
-    programs::{ProgramError, Xdp, xdp::XdpLinkId},
+    programs::{ProgramError, Xdp},
 };
 use letmein_common::{
     UserId,
@@ -26,7 +27,7 @@ use letmein_common::{
 };
 use log::Log;
 use nix::errno::Errno;
-use std::{io, path::PathBuf};
+use std::io;
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
@@ -47,6 +48,8 @@ pub struct Plan<'a> {
     pub silent: Option<SilentPlan<'a>>,
     /// What the shield takes, if there are ports that it is about.
     pub shield: Option<ShieldPlan>,
+    /// Where to pin what outlives the process; without, nothing does.
+    pub pins: Option<Pins>,
 }
 
 /// What silent knocks take besides.
@@ -55,14 +58,12 @@ pub struct SilentPlan<'a> {
     pub keys: Vec<(UserId, &'a KeyedStates)>,
     /// Pairs of user and resource.
     pub pairs: usize,
-    /// Where the nonces of accepted knocks are pinned; `None` keeps them as long as the program.
-    pub pin_directory: Option<PathBuf>,
 }
 
-/// The loaded program. Dropping it detaches and unloads it.
+/// The loaded program. Dropping it detaches and unloads it, but from where a pin holds it.
 pub struct KernelGate {
     ebpf: Ebpf,
-    links: std::collections::HashMap<String, XdpLinkId>,
+    hooks: Hooks,
     tags: HashMap<MapData, u64, [u64; 5]>,
     remembers: bool,
     shield: Option<Shield>,
@@ -81,10 +82,13 @@ impl KernelGate {
         };
         let mut loader = EbpfLoader::new();
         let mut remembers = false;
-        if let Some(folder) = silent.and_then(|silent| silent.pin_directory.as_deref()) {
-            let pinned = pin::prepare(folder, nonces)?;
-            loader.map_pin_path("NONCES", pinned.path);
-            remembers = pinned.exists;
+        if let Some(pins) = &plan.pins {
+            loader.map_pin_path("SALTS", pins.map(pin::SALTS, plan.seen_salts.max(1))?.path);
+            if silent.is_some() {
+                let pinned = pins.map(pin::NONCES, nonces)?;
+                loader.map_pin_path("NONCES", pinned.path);
+                remembers = pinned.exists;
+            }
         }
         let mut ebpf = loader
             .override_global("SETTINGS", &plan.settings, true)
@@ -119,7 +123,7 @@ impl KernelGate {
         let tags = take(&mut ebpf, "TAGS")?;
         Ok(Self {
             ebpf,
-            links: std::collections::HashMap::new(),
+            hooks: Hooks::new(plan.pins.clone()),
             tags,
             remembers,
             shield,
@@ -128,16 +132,15 @@ impl KernelGate {
         })
     }
 
-    /// Attaches the program to an interface, instead of to one that had this name before.
+    /// Attaches the program to an interface: in the place of the one that an earlier run has left there, and instead of to
+    /// an interface that had this name before.
     pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, XdpError> {
-        let program = program_mut(&mut self.ebpf)?;
-        if let Some(link) = self.links.remove(interface) {
-            // Nothing is left to detach where the interface has gone.
-            let _gone = program.detach(link);
-        }
-        let (link, attached) = attach::attach(program, interface, mode)?;
-        self.links.insert(interface.to_owned(), link);
-        Ok(attached)
+        self.hooks.attach(program_mut(&mut self.ebpf)?, interface, mode)
+    }
+
+    /// Detaches what an earlier run has attached anywhere else.
+    pub fn detach_others(&self) -> Result<(), XdpError> {
+        self.hooks.release_others()
     }
 
     /// The kernel's number of the loaded program.
