@@ -118,25 +118,28 @@ impl Firewall {
     /// `living` tells which they are.
     pub fn repair(&mut self, living: impl Fn() -> Vec<Lease>) -> Result<(), FirewallError> {
         let before = self.read_shape()?;
-        let all: Vec<_> = self.layout.sets().collect();
-        let same = |now: &Shape, set| now.has_same_set(&self.installed, &self.layout.name(set));
-        let missing: BTreeSet<_> = all.iter().copied().filter(|set| !same(&before, *set)).collect();
-        let few = || {
+        let missing = self.made_anew(&before);
+        let few = |layout: &Layout| {
             let mut leases = living();
-            leases.retain(|lease| missing.contains(&self.layout.set_of(&lease.key)));
-            (leases.len() <= TOGETHER).then_some(leases)
+            leases.retain(|lease| missing.contains(&layout.set_of(&lease.key)));
+            (leases.len() <= TOGETHER).then_some(leases).unwrap_or_default()
         };
         // They are there as soon as the rules are.
-        let now = self.write_rules(&few().unwrap_or_default())?;
-        let made: Vec<_> = all.into_iter().filter(|set| !same(&now, *set)).collect();
-        let leases = few().unwrap_or_default();
-        for set in made {
+        let now = self.write_rules(&few(&self.layout))?;
+        let leases = few(&self.layout);
+        for set in self.made_anew(&now) {
             self.lost.insert(set);
             // Whoever made it may have filled it from a file, with leases that are long over. And nft counts in seconds.
             self.fill(set, &leases)?;
         }
         self.installed = now;
         Ok(())
+    }
+
+    /// The sets that are not the ones that were installed.
+    fn made_anew(&self, now: &Shape) -> BTreeSet<LeaseSet> {
+        let same = |set: &LeaseSet| now.has_same_set(&self.installed, &self.layout.name(*set));
+        self.layout.sets().filter(|set| !same(set)).collect()
     }
 
     /// Whether the set of this lease was made anew, and the lease is to be put back.

@@ -26,6 +26,11 @@ impl Mode {
         }
     }
 
+    /// What an interface runs in now.
+    pub(super) const fn of(native: bool) -> Self {
+        if native { Self::Native } else { Self::Generic }
+    }
+
     pub(super) fn from_name(name: &str) -> Option<Self> {
         [Self::Auto, Self::Native, Self::Generic]
             .into_iter()

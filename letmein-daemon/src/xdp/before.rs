@@ -110,11 +110,7 @@ fn put_back(pins: &Pins, earlier: &Earlier) -> Result<(), XdpError> {
     let pin = PinnedLink {
         path: earlier.pin.path.clone(),
         interface: earlier.pin.interface,
-        mode: if earlier.native {
-            Mode::Native
-        } else {
-            Mode::Generic
-        },
+        mode: Mode::of(earlier.native),
     };
     make(program, &interface, &pin, pins).map(drop)
 }

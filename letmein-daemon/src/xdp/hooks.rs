@@ -170,19 +170,16 @@ fn place(
         .and_then(|info| link::program(info.program))
         .map_err(failed)?;
     detach(&found).map_err(|source| pins.failed(source))?;
-    let native = make(program, interface, &wanted, pins).inspect_err(|_| {
+    let made = make(program, interface, &wanted, pins);
+    let native = made.inspect_err(|_| {
         // As it was.
-        let mode = if interface.native {
-            Mode::Native
-        } else {
-            Mode::Generic
+        let pin = PinnedLink {
+            mode: Mode::of(interface.native),
+            ..found
         };
-        if let Err(error) = make(earlier.as_fd(), interface, &pins.link(number, mode), pins) {
-            warn!(
-                "{} is without the XDP program: {:#}",
-                interface.name,
-                anyhow::Error::from(error)
-            );
+        if let Err(error) = make(earlier.as_fd(), interface, &pin, pins) {
+            let error = anyhow::Error::from(error);
+            warn!("{} is without the XDP program: {error:#}", interface.name);
         }
     })?;
     info!(

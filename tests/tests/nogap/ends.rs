@@ -30,7 +30,10 @@ fn restarted(end: impl Fn(Gate) -> anyhow::Result<()>) {
             end(gate).unwrap();
             attempts.go_on();
             assert_eq!(scene.program("to-peer1"), before);
-            gate = scene.start("");
+            gate = scene
+                .letmeind(&scene.configuration(""))
+                .start_and_wait_for("attached to to-peer2, in the place of the one of an earlier run")
+                .unwrap();
             assert_ne!(scene.program("to-peer1"), before);
             attempts.go_on();
         }
