@@ -122,7 +122,11 @@ impl Firewall {
         let few = |layout: &Layout| {
             let mut leases = living();
             leases.retain(|lease| missing.contains(&layout.set_of(&lease.key)));
-            (leases.len() <= TOGETHER).then_some(leases).unwrap_or_default()
+            if leases.len() <= TOGETHER {
+                leases
+            } else {
+                Vec::new()
+            }
         };
         // They are there as soon as the rules are.
         let now = self.write_rules(&few(&self.layout))?;
