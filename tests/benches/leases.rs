@@ -118,6 +118,7 @@ fn lease(number: u32) -> Lease {
     Lease {
         key: LeaseKey::new(address(number), Protocol::Tcp, 22),
         remaining: HOUR,
+        opener: Opener::User(UserId(1)),
     }
 }
 

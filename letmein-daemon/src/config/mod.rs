@@ -101,6 +101,8 @@ pub struct FirewallSettings {
 
 /// A user: a key and what it opens.
 pub struct User {
+    /// What the user's client calls itself.
+    pub id: UserId,
     /// The section's name, for the log.
     pub name: String,
     /// The key, ready to verify with.

@@ -5,6 +5,7 @@
 //! sets are the only record of what is open, so a daemon that dies, restarts or is upgraded forgets nothing.
 
 mod adopt;
+mod comment;
 mod conntrack;
 mod contents;
 mod cut;
@@ -34,6 +35,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use tracing::{info, warn};
+
+use crate::leases::Opener;
 
 pub use self::error::FirewallError;
 pub use self::lease::{Lease, LeaseKey, Protocol, Target};
@@ -250,6 +253,16 @@ impl Firewall {
     ///
     /// A lease that lives already gets the new lifetime, be it longer or shorter than what it had left.
     pub fn open(&mut self, keys: &[LeaseKey], lifetime: Duration) -> Result<(), FirewallError> {
+        self.open_for(keys, lifetime, Opener::Unknown)
+    }
+
+    /// The same, and notes who opens them.
+    pub fn open_for(
+        &mut self,
+        keys: &[LeaseKey],
+        lifetime: Duration,
+        opener: Opener,
+    ) -> Result<(), FirewallError> {
         if !may_last(lifetime) {
             return Err(FirewallError::Lifetime { lifetime });
         }
@@ -267,13 +280,14 @@ impl Firewall {
                     let set = layout.set_of(key);
                     let name = layout.name(set);
                     let element = ElementKey::of(set, key);
-                    for (request, timeout) in [
-                        (Request::New, Some(millis)),
+                    let added = Some((millis, opener));
+                    for (request, added) in [
+                        (Request::New, added),
                         (Request::Delete, None),
-                        (Request::New, Some(millis)),
+                        (Request::New, added),
                     ] {
                         transaction.push(request, |outbox| {
-                            write_element(outbox, &layout.table, &name, &element, timeout);
+                            write_element(outbox, &layout.table, &name, &element, added);
                         });
                     }
                 }

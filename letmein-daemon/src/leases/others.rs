@@ -1,6 +1,6 @@
 //! What somebody else does to rules and leases, and what is put back of it.
 
-use super::{LeaseError, Leases, ROUNDING, after, ends::Ends};
+use super::{LeaseError, Leases, Opener, ROUNDING, after, ends::Ends};
 use crate::{
     clock,
     firewall::{Changes, Lease, LeaseKey},
@@ -17,7 +17,7 @@ impl Leases {
                 continue;
             }
             let end = after(now, lease.remaining + ROUNDING);
-            self.ends.set(lease.key, end);
+            self.ends.set(lease.key, end, lease.opener);
             if self.firewall.cuts(&lease.key) {
                 self.cuts.set(lease.key, end);
             }
@@ -105,13 +105,15 @@ impl Leases {
 }
 
 /// Those of these leases that live, and how long still.
-fn living<'a>(ends: &Ends, keys: impl Iterator<Item = &'a LeaseKey>) -> Vec<Lease> {
+fn living<'a>(ends: &Ends<Opener>, keys: impl Iterator<Item = &'a LeaseKey>) -> Vec<Lease> {
     let now = clock::monotonic();
     let lease = |key: &LeaseKey| {
-        let left = ends.end(key)?.checked_sub(now)?;
+        let (end, opener) = ends.get(key)?;
+        let left = end.checked_sub(now)?;
         Some(Lease {
             key: *key,
             remaining: Duration::from_nanos(left),
+            opener,
         })
     };
     keys.filter_map(lease).collect()

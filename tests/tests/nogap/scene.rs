@@ -7,8 +7,9 @@ use letmein_tests::{
     letmeind::Letmeind,
 };
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -37,8 +38,13 @@ impl Scene {
         configuration(&gate, "", "1h")
     }
 
+    /// Next to the configuration lies `bob.key`.
     pub fn letmeind(&self, configuration: &str) -> Letmeind<'_> {
-        Letmeind::new(&self.lab.server, configuration).unwrap()
+        let letmeind = Letmeind::new(&self.lab.server, configuration).unwrap();
+        let file = letmeind.key_file().with_file_name("bob.key");
+        fs::write(&file, "b0".repeat(32)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        letmeind
     }
 
     pub fn start(&self, gate: &str) -> Gate {

@@ -3,6 +3,7 @@
 use nftables::expr::{Elem, Expression, MetaKey, NamedExpression};
 use nftables::stmt::{JumpTarget, Statement};
 
+use super::super::comment;
 use super::super::expression::{asked_port, concat, equals, in_range, masked, meta, payload, text};
 use super::super::layout::Layout;
 use super::super::lease::{Lease, Protocol};
@@ -32,7 +33,7 @@ pub(super) fn element(set: LeaseSet, lease: &Lease) -> Expression<'static> {
         val: Box::new(value),
         timeout: u32::try_from(lease.remaining.as_secs() + 1).ok(),
         expires: None,
-        comment: None,
+        comment: comment::text(lease.opener).map(Into::into),
         counter: None,
     }))
 }
