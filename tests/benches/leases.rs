@@ -11,7 +11,7 @@ use letmein_daemon::{
     config::Config,
     firewall::{Firewall, Lease, LeaseKey, Protocol},
     instance::Instance,
-    leases::Leases,
+    leases::{Leases, Opener},
     remembered,
 };
 use letmein_tests::{
