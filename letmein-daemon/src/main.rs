@@ -5,8 +5,10 @@ use clap::{Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
+    gatekeeper,
     instance::Instance,
-    server, trial, xdp,
+    sandbox::Seccomp,
+    server, trial, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
@@ -60,6 +62,19 @@ enum Command {
         #[arg(default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// Be the process that talks to the network: `run` starts it, and nobody else should.
+    #[command(name = warden::COMMAND, hide = true)]
+    Gatekeeper {
+        /// The user to become.
+        #[arg(long)]
+        user: u32,
+        /// The group to become.
+        #[arg(long)]
+        group: u32,
+        /// What happens at a system call that it should not need.
+        #[arg(long)]
+        seccomp: Seccomp,
+    },
     /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
@@ -111,6 +126,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.

@@ -1,25 +1,26 @@
-//! Bringing the gate up, keeping it up, and taking it down.
+//! The warden from its start to its end: bringing the gate up, keeping it up, and taking it down.
 
 use crate::{
+    clock,
     config::Config,
-    control::{limits::Connections, tcp, udp},
-    exchange::Exchanges,
     firewall::Firewall,
     healing,
     instance::Instance,
     interfaces::Interfaces,
     leases::{self, Leases},
-    loading, remembered, silent,
+    loading, remembered,
+    sandbox::{self, Account},
+    silent,
     trial::{Before, on_trial},
-    userspace_gate::UserspaceGate,
-    xdp::{self, Object},
+    warden::{Doer, Gatekeeper, Sockets},
+    xdp::{self, KernelGate, Object},
 };
-use anyhow::Context as _;
+use anyhow::anyhow;
 use letmein_common::reason::{Counters, Reason};
-use std::{cell::RefCell, fmt::Write as _, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, io, rc::Rc, time::Duration};
 use tokio::{
-    net::{TcpListener, UdpSocket},
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
     task::{LocalSet, spawn_local},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
@@ -31,10 +32,10 @@ const REPORT_EVERY: Duration = Duration::from_mins(1);
 /// How often ended leases are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What every socket needs to serve a knock.
+/// What all tasks of the warden share.
 pub struct State {
     /// The configuration this process runs with.
-    pub config: Config,
+    pub config: Rc<Config>,
     /// What is open.
     pub leases: RefCell<Leases>,
 }
@@ -45,13 +46,14 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
+    let account = Account::find(&config.daemon.user)?;
     let instance = Instance::claim()?;
     let serving = async {
         match trial {
-            None => serve(config, &instance).await,
+            None => serve(config, account, &instance).await,
             Some(time) => {
                 let before = Before::of(&config);
-                on_trial(before?, time, |_confirmation| serve(config, &instance)).await
+                on_trial(before?, time, |_confirmation| serve(config, account, &instance)).await
             }
         }
     };
@@ -97,67 +99,74 @@ fn close(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
+async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow::Result<()> {
     let firewall = Firewall::install(&config.firewall_plan())?;
     let watch = firewall.watch()?;
     let known = remembered::take(&instance.remembered());
     let mut leases = Leases::take_over_known(firewall, &config, known)?;
-    let udp_sockets = if config.udp_socket() {
-        bind_udp(&config)?
-    } else {
-        Vec::new()
-    };
-    let tcp_sockets = if config.gate.tcp {
-        bind_tcp(&config)?
-    } else {
-        Vec::new()
-    };
-    let gate = Rc::new(gate(&config, &mut leases)?);
-    let knocks = match &*gate {
-        udp::Gate::Kernel(kernel) if config.gate.silent => Some(kernel.borrow_mut().knocks()?),
+    let sockets = Sockets::bind(&config)?;
+    let kernel = load(&config, &mut leases)?;
+    let knocks = match &kernel {
+        Some(kernel) if config.gate.silent => Some(kernel.borrow().knocks()?),
         _ => None,
     };
     // The program of an earlier run may take silent knocks up to here. Where its record is gone on with, this one takes
     // them from here on; otherwise it must be later than any of those.
-    let remembers = matches!(&*gate, udp::Gate::Kernel(kernel) if kernel.borrow().remembers());
-    let tags = (config.gate.silent && remembers).then(|| silent::begin(&config, &gate, true));
-    attach(&config, &gate)?;
+    let tags = kernel
+        .as_ref()
+        .filter(|kernel| config.gate.silent && kernel.borrow().remembers());
+    let tags = tags.map(|kernel| {
+        silent::begin(&config, None, &mut |change| {
+            kernel.borrow_mut().change_tag(change)
+        })
+    });
+    attach(&config, kernel.as_ref())?;
+    let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
+    sandbox::keep_the_wardens_privileges()?;
 
     let state = Rc::new(State {
-        config,
+        config: Rc::new(config),
         leases: RefCell::new(leases),
     });
     spawn_local(leases::serve_cuts(Rc::clone(&state)));
     spawn_local(healing::serve(Rc::clone(&state), watch));
-    let settings = &state.config.gate;
-    let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
-    if state.config.gate.silent {
-        let table = tags.unwrap_or_else(|| silent::begin(&state.config, &gate, false));
-        spawn_local(silent::renew(Rc::clone(&state), Rc::clone(&gate), table));
+    if let Some(kernel) = kernel.as_ref().filter(|_| state.config.gate.silent) {
+        let kernel = Rc::clone(kernel);
+        let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
+        let begin = || silent::begin(&*state.config, Some(clock::monotonic()), &mut change);
+        let table = tags.unwrap_or_else(begin);
+        spawn_local(silent::renew(Rc::clone(&state.config), table, change));
     }
     spawn_local(sweep(Rc::clone(&state)));
-    if let Some(knocks) = knocks {
-        spawn_local(silent::serve(Rc::clone(&state), knocks));
-    }
-    for socket in udp_sockets {
-        let server = udp::Server::new(socket, Rc::clone(&gate), Rc::clone(&exchanges), Rc::clone(&state));
-        spawn_local(server.serve());
-    }
-    let connections = Connections::new(
-        settings.max_connections,
-        settings.max_connections_per_source,
-        settings.prefixes,
-    );
-    let connections = Rc::new(RefCell::new(connections));
-    for listener in tcp_sockets {
-        spawn_local(tcp::serve(listener, Rc::clone(&connections), Rc::clone(&state)));
-    }
-    // Whoever waits for this line may send a signal right after it.
+    let (ended, end) = oneshot::channel();
+    spawn_local(listen(
+        Rc::clone(&gatekeeper),
+        Doer::new(Rc::clone(&state), kernel.clone()),
+        ended,
+    ));
+    // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
-    info!("ready on port {}", settings.port);
-    until_stopped(&gate, signals).await?;
+    let configured = gatekeeper
+        .configure(&state.config, &sockets, knocks.as_ref())
+        .await;
+    let stopped = match configured {
+        Ok(()) => {
+            info!("ready on port {}", state.config.gate.port);
+            until_stopped(kernel.as_deref(), &gatekeeper, signals, end).await
+        }
+        // Why it has ended says more than that it did not answer.
+        Err(error) => Err(end.await.unwrap_or(error)),
+    };
+    stopped?;
     remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
     Ok(())
+}
+
+/// Hears the gatekeeper, and tells why there is nothing more to hear.
+async fn listen(gatekeeper: Rc<Gatekeeper>, doer: Doer, ended: oneshot::Sender<anyhow::Error>) {
+    let why = gatekeeper.listen(doer).await;
+    // Nobody waits for it who is about to end anyway.
+    let _unheard = ended.send(why);
 }
 
 /// Forgets ended leases for good.
@@ -170,57 +179,30 @@ async fn sweep(state: Rc<State>) {
     }
 }
 
-/// The checks in front of the UDP sockets: in the kernel, or here. In the kernel there is the shield in front of
+/// The checks in front of the gatekeeper, unless it makes them itself. With them there is the shield in front of
 /// everything else, too; it knows all leases before it sees a packet.
-fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
+fn load(config: &Config, leases: &mut Leases) -> anyhow::Result<Option<Rc<RefCell<KernelGate>>>> {
     if loading::mode(config).is_none() {
         info!("xdp = \"off\": knocks are checked in userspace");
         xdp::forget(&config.gate.pin_directory)?;
-        return Ok(udp::Gate::Userspace(Rc::new(UserspaceGate::new(config))));
+        return Ok(None);
     }
     let mut kernel = loading::load(Object::embedded()?, config, leases)?;
     if let Some(messages) = kernel.messages(log::logger())? {
         warn!("this XDP program was built for debugging: it logs every packet that it refuses");
         spawn_local(messages.follow());
     }
-    Ok(udp::Gate::Kernel(Rc::new(RefCell::new(kernel))))
+    Ok(Some(Rc::new(RefCell::new(kernel))))
 }
 
 /// From here on packets pass through it.
-fn attach(config: &Config, gate: &udp::Gate) -> anyhow::Result<()> {
-    if let (udp::Gate::Kernel(kernel), Some(mode)) = (gate, loading::mode(config)) {
+fn attach(config: &Config, kernel: Option<&Rc<RefCell<KernelGate>>>) -> anyhow::Result<()> {
+    if let (Some(kernel), Some(mode)) = (kernel, loading::mode(config)) {
         let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
         loading::attach(config, &mut kernel.borrow_mut(), mode)?;
         spawn_local(interfaces.keep(Rc::clone(kernel)));
     }
     Ok(())
-}
-
-fn bind_udp(config: &Config) -> anyhow::Result<Vec<UdpSocket>> {
-    listen_addresses(config)
-        .map(|address| udp::bind(address).with_context(|| taken("udp", address)))
-        .collect()
-}
-
-fn bind_tcp(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
-    listen_addresses(config)
-        .map(|address| tcp::listen(address).with_context(|| taken("tcp", address)))
-        .collect()
-}
-
-fn listen_addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
-    config
-        .gate
-        .addresses
-        .iter()
-        .map(|address| SocketAddr::new(*address, config.gate.port))
-}
-
-fn taken(protocol: &str, address: SocketAddr) -> String {
-    format!(
-        "cannot listen on {protocol} {address}; is another program on that port (`ss -lnp`), or is the address \
-         in gate.addresses not this machine's?"
-    )
 }
 
 /// What the daemon listens to besides knocks.
@@ -244,25 +226,36 @@ impl Signals {
 }
 
 /// Signals and the log's regular report.
-async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result<()> {
+async fn until_stopped(
+    kernel: Option<&RefCell<KernelGate>>,
+    gatekeeper: &Gatekeeper,
+    mut signals: Signals,
+    mut ended: oneshot::Receiver<anyhow::Error>,
+) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
     loop {
-        tokio::select! {
+        let asked = tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
-            _ = signals.report.recv() => {
-                reported = counters(gate)?;
-                info!("{}", counters_line(&reported));
+            _ = signals.hangup.recv() => {
+                warn!("a changed configuration takes a restart; leases live on through it");
+                continue;
             }
-            _ = clock.tick() => {
-                let now = counters(gate)?;
-                if now != reported {
-                    info!("{}", counters_line(&now));
-                    reported = now;
-                }
+            why = &mut ended => {
+                return Err(why.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper")));
             }
+            _ = signals.report.recv() => true,
+            _ = clock.tick() => false,
+        };
+        let now = match kernel {
+            Some(kernel) => kernel.borrow().counters()?,
+            // If it does not answer it has ended, and the next turn tells why.
+            None => gatekeeper.counters().await.unwrap_or(reported),
+        };
+        if asked || now != reported {
+            info!("{}", counters_line(&now));
+            reported = now;
         }
     }
     info!("stopping; protected ports stay closed and leases run on");
@@ -273,13 +266,6 @@ fn report_clock() -> Interval {
     let mut clock = interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
-}
-
-fn counters(gate: &udp::Gate) -> anyhow::Result<Counters> {
-    Ok(match gate {
-        udp::Gate::Kernel(kernel) => kernel.borrow().counters()?,
-        udp::Gate::Userspace(gate) => gate.counters(),
-    })
 }
 
 /// `counters genuine=2 auth=7`: how many control datagrams were let through, and why others were not.

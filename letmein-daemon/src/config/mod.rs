@@ -19,7 +19,7 @@ mod views;
 
 pub use error::{ConfigError, Position, Problem};
 pub use port::PortError;
-pub use raw::{ErrorPolicy, XdpMode};
+pub use raw::{ErrorPolicy, Seccomp, XdpMode};
 
 use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
@@ -37,12 +37,23 @@ pub const DEFAULT_PATH: &str = "/etc/letmein/letmeind.toml";
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// The processes themselves.
+    pub daemon: Daemon,
     /// The control port and the checks in front of it.
     pub gate: Gate,
     /// How ports are closed and opened.
     pub firewall: FirewallSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+}
+
+/// Section `[daemon]`.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Who the process is that talks to the network: a name or a number.
+    pub user: String,
+    /// What happens when one of the processes makes a system call that it should not need.
+    pub seccomp: Seccomp,
 }
 
 /// Section `[gate]`.
@@ -91,6 +102,8 @@ pub struct FirewallSettings {
     pub mode: Mode,
     /// Leases that may live at one time.
     pub max_leases: u32,
+    /// Requests to open or close that are carried out each second.
+    pub max_opens_per_second: u32,
     /// Chain mode: the chain for what is forwarded.
     pub forward_chain: String,
     /// Chain mode: the chain for what this machine sends.
@@ -112,7 +125,7 @@ pub struct User {
     /// Whether a silent knock may open for another address than its source.
     pub other_addresses: bool,
     /// Sorted.
-    permits: Vec<ResourceId>,
+    pub(crate) permits: Vec<ResourceId>,
 }
 
 /// What a knock opens.

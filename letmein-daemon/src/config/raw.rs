@@ -2,6 +2,7 @@
 //! what is missing.
 
 use super::text::{AddressKind, DurationKind, IdKind, KeyKind, PortKind, Text};
+use clap::ValueEnum;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
 use toml::Spanned;
@@ -28,12 +29,24 @@ pub(super) type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
     expecting = "sections such as [gate]"
 )]
 pub(super) struct File {
+    pub daemon: Given<Daemon>,
     pub gate: Given<Gate>,
     pub firewall: Given<Firewall>,
     #[serde(default)]
     pub resources: Named<Resource>,
     #[serde(default)]
     pub users: Named<User>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [daemon]"
+)]
+pub(super) struct Daemon {
+    pub user: Given<String>,
+    pub seccomp: Option<Seccomp>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +94,7 @@ pub(super) struct Firewall {
     pub default_lease: Given<DurationText>,
     pub max_lease: Given<DurationText>,
     pub max_leases: Given<i64>,
+    pub max_opens_per_second: Given<i64>,
     pub shield: Given<Shield>,
 }
 
@@ -134,6 +148,30 @@ pub(super) enum JumpHook {
 pub(super) enum Transport {
     Udp,
     Tcp,
+}
+
+/// What happens to a process of ours that makes a system call which it should not need.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seccomp {
+    /// Nothing.
+    Off,
+    /// The kernel's log tells of it.
+    Log,
+    /// It is killed, and the other one ends.
+    Kill,
+}
+
+impl Seccomp {
+    /// As the configuration has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Log => "log",
+            Self::Kill => "kill",
+        }
+    }
 }
 
 /// Which XDP hook checks the control packets.

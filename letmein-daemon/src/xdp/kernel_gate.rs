@@ -4,7 +4,6 @@ use super::{
     attach::{Attached, Mode},
     error::XdpError,
     hooks::Hooks,
-    knocks::Knocks,
     object::Object,
     packet_log::PacketLog,
     pin::{self, Pins},
@@ -27,7 +26,10 @@ use letmein_common::{
 };
 use log::Log;
 use nix::errno::Errno;
-use std::io;
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
@@ -58,6 +60,14 @@ pub struct SilentPlan<'a> {
     pub keys: Vec<(UserId, &'a KeyedStates)>,
     /// Pairs of user and resource.
     pub pairs: usize,
+}
+
+/// A ring buffer that another process may read.
+pub struct RingBuffer {
+    /// The map.
+    pub descriptor: OwnedFd,
+    /// How many bytes of data it holds.
+    pub size: u32,
 }
 
 /// The loaded program. Dropping it detaches and unloads it, but from where a pin holds it.
@@ -179,9 +189,19 @@ impl KernelGate {
         self.shield.take()
     }
 
-    /// The silent knocks, once. Needs a runtime.
-    pub fn knocks(&mut self) -> Result<Knocks, XdpError> {
-        Knocks::new(take(&mut self.ebpf, "KNOCKS")?).map_err(XdpError::Ring)
+    /// The ring buffer with silent knocks, for whoever reads it.
+    pub fn knocks(&self) -> Result<RingBuffer, XdpError> {
+        let Some(Map::RingBuf(map)) = self.ebpf.map("KNOCKS") else {
+            return Err(XdpError::Missing("KNOCKS"));
+        };
+        let failed = |source| XdpError::Map {
+            map: "KNOCKS",
+            source,
+        };
+        Ok(RingBuffer {
+            size: map.info().map_err(failed)?.max_entries(),
+            descriptor: map.fd().as_fd().try_clone_to_owned().map_err(XdpError::Ring)?,
+        })
     }
 
     /// What the program has counted since it was loaded, over all CPUs.

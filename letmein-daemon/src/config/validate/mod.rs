@@ -1,6 +1,7 @@
 //! From the file's shape to its meaning. Every check notes what it finds in the [`Report`] and goes on with a
 //! value that does no harm, so that one run finds everything.
 
+mod daemon;
 mod firewall;
 mod gate;
 mod jump;
@@ -71,12 +72,14 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         .gate
         .as_ref()
         .and_then(|gate| Some(gate.get_ref().port.as_ref()?.span()));
+    let daemon = daemon::check(&mut report, file.daemon);
     let gate = gate::check(&mut report, file.gate, source.interfaces);
     let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
     let (resources, names) =
         resources::check(&mut report, &file.resources, &gate, port_at, (&firewall, &leases));
     let users = users::check(&mut report, &file.users, &names, source, gate.silent);
     report.finish(Config {
+        daemon,
         gate,
         firewall,
         users,
