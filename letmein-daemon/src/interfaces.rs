@@ -132,7 +132,7 @@ impl Interface {
 pub fn tell(how: &str, attached: &Attached) {
     let interface = &attached.interface;
     let instead = if attached.without_a_gap {
-        ", in the place of the one of an earlier run"
+        ", in the place of the one before"
     } else {
         ""
     };

@@ -5,20 +5,21 @@ mod cuts;
 mod ends;
 mod opener;
 mod others;
+mod takeover;
 
 use crate::{
     clock,
-    config::{Config, Resource, User},
+    config::{Resource, User},
     firewall::{Firewall, FirewallError, LeaseKey},
     xdp::{Shield, XdpError},
 };
-use allowed::Allowed;
 use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
 pub use opener::Opener;
 use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
+pub use takeover::Settlement;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -66,60 +67,6 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Takes over the leases of an earlier run, those that the configuration still allows: of a resource that there is, and
-    /// opened by a user who still may. None is for longer than it could be opened for now.
-    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        Self::take_over_known(firewall, config, None)
-    }
-
-    /// The same, if it is known which leases there may be: where they are very many, reading them takes long.
-    pub fn take_over_known(
-        mut firewall: Firewall,
-        config: &Config,
-        known: Option<Vec<LeaseKey>>,
-    ) -> Result<Self, LeaseError> {
-        firewall.close_strays(known.as_deref())?;
-        let leases = match known {
-            Some(keys) => firewall.look_up(&keys)?,
-            None => firewall.leases()?,
-        };
-        let now = clock::monotonic();
-        let mut taken = Self {
-            firewall,
-            shield: None,
-            limit: config.firewall.max_leases,
-            ends: Ends::default(),
-            cuts: Cuts::default(),
-            broken: false,
-        };
-        let allowed = Allowed::by(config);
-        let mut over = Vec::new();
-        for mut lease in leases {
-            let limit = allowed.limit(&lease).filter(|_| taken.firewall.plans(&lease.key));
-            let Some(limit) = limit else {
-                over.push(lease.key);
-                continue;
-            };
-            if lease.remaining > limit {
-                taken.firewall.open_for(&[lease.key], limit, lease.opener)?;
-                lease.remaining = limit;
-            }
-            let end = after(now, lease.remaining + ROUNDING);
-            taken.ends.set(lease.key, end, lease.opener);
-            if taken.firewall.cuts(&lease.key) {
-                taken.cuts.set(lease.key, end);
-            }
-        }
-        if !over.is_empty() {
-            taken.firewall.close(&over)?;
-            info!("closed {} leases that are no longer allowed", over.len());
-        }
-        if taken.ends.len() > 0 {
-            info!("{} leases of an earlier run go on", taken.ends.len());
-        }
-        Ok(taken)
-    }
-
     /// The most leases that there may be at one time: after a change of the configuration there may be more than it
     /// allows.
     #[must_use]

@@ -19,9 +19,9 @@ pub const fn mode(config: &Config) -> Option<Mode> {
     }
 }
 
-/// Loads it with all that the configuration says and all leases there are. No packet passes through it yet. It knows no
-/// tags of silent knocks.
-pub fn load(object: Object<'_>, config: &Config, leases: &mut Leases) -> anyhow::Result<KernelGate> {
+/// Loads it with all that the configuration says, and room for this many leases. No packet passes through it yet. It knows
+/// no leases and no tags of silent knocks.
+pub fn load(object: Object<'_>, config: &Config, leases: u32) -> anyhow::Result<KernelGate> {
     let plan = Plan {
         settings: config.settings(),
         users: config.users().map(|(id, user)| (id, &user.key)).collect(),
@@ -38,15 +38,20 @@ pub fn load(object: Object<'_>, config: &Config, leases: &mut Leases) -> anyhow:
         shield: shield(config, leases),
         pins: pins(config)?,
     };
-    let mut gate = KernelGate::load(object, &plan)?;
-    if let Some(shield) = gate.shield() {
-        leases.stand_behind(shield)?;
-    }
-    Ok(gate)
+    Ok(KernelGate::load(object, &plan)?)
 }
 
-/// Attaches it to all interfaces of the configuration, and detaches what an earlier run has attached to others.
-pub fn attach(config: &Config, gate: &mut KernelGate, mode: Mode) -> Result<(), XdpError> {
+/// Tells it of all leases there are, now and from now on.
+pub fn fill(gate: &mut KernelGate, leases: &mut Leases) -> Result<(), XdpError> {
+    match gate.shield() {
+        Some(shield) => leases.stand_behind(shield),
+        None => Ok(()),
+    }
+}
+
+/// Attaches it to all interfaces of the configuration, and detaches what an earlier run has attached to others. Interfaces
+/// that were configured before may just be gone, and come back.
+pub fn attach(config: &Config, gate: &mut KernelGate, mode: Mode, before: &[String]) -> Result<(), XdpError> {
     let shielded = config.shielded_ports();
     if !shielded.is_empty() {
         info!("shield: who holds no lease begins nothing at {shielded}");
@@ -58,7 +63,10 @@ pub fn attach(config: &Config, gate: &mut KernelGate, mode: Mode) -> Result<(), 
                  machine to port {shielded} of others are dropped, too; shield = \"off\" leaves them alone"
             );
         }
-        interfaces::tell("attached", &gate.attach(interface, mode)?);
+        match gate.attach(interface, mode) {
+            Err(XdpError::NoInterface { .. }) if before.contains(interface) => {}
+            attached => interfaces::tell("attached", &attached?),
+        }
     }
     gate.detach_others()
 }
@@ -78,10 +86,7 @@ fn pins(config: &Config) -> Result<Option<Pins>, XdpError> {
     }
 }
 
-fn shield(config: &Config, leases: &Leases) -> Option<ShieldPlan> {
+fn shield(config: &Config, leases: u32) -> Option<ShieldPlan> {
     let rules = config.port_rules();
-    (!rules.is_empty()).then(|| ShieldPlan {
-        rules,
-        leases: leases.most(),
-    })
+    (!rules.is_empty()).then_some(ShieldPlan { rules, leases })
 }

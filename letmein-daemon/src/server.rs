@@ -1,18 +1,16 @@
 //! The warden from its start to its end: bringing the gate up, keeping it up, and taking it down.
 
 use crate::{
-    clock,
     config::Config,
     firewall::Firewall,
-    healing,
     instance::Instance,
     interfaces::Interfaces,
-    leases::{self, Leases},
+    leases::Leases,
     loading, remembered,
     sandbox::{self, Account},
     silent,
     trial::{Before, on_trial},
-    warden::{Doer, Gatekeeper, Sockets},
+    warden::{Doer, Followed, Gatekeeper, Running, Sockets},
     xdp::{self, KernelGate, Object},
 };
 use anyhow::anyhow;
@@ -24,7 +22,7 @@ use tokio::{
     task::{LocalSet, spawn_local},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How often the log says what was refused, if anything was.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -34,10 +32,32 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What all tasks of the warden share.
 pub struct State {
-    /// The configuration this process runs with.
-    pub config: Rc<Config>,
+    config: RefCell<Rc<Config>>,
     /// What is open.
     pub leases: RefCell<Leases>,
+}
+
+impl State {
+    /// What is valid from now on.
+    #[must_use]
+    pub fn new(config: Config, leases: Leases) -> Self {
+        Self {
+            config: RefCell::new(Rc::new(config)),
+            leases: RefCell::new(leases),
+        }
+    }
+
+    /// The configuration that is valid now.
+    #[must_use]
+    pub fn config(&self) -> Rc<Config> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// Something else is valid from now on.
+    pub fn replace(&self, config: Config, leases: Leases) {
+        self.config.replace(Rc::new(config));
+        self.leases.replace(leases);
+    }
 }
 
 /// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed, unless all
@@ -92,8 +112,9 @@ fn close(config: &Config) -> anyhow::Result<()> {
         None => drop(xdp::forget(&config.gate.pin_directory)?),
         Some(mode) => {
             let mut leases = Leases::take_over(firewall, config)?;
-            let mut gate = loading::load(Object::embedded()?, config, &mut leases)?;
-            loading::attach(config, &mut gate, mode)?;
+            let mut gate = loading::load(Object::embedded()?, config, leases.most())?;
+            loading::fill(&mut gate, &mut leases)?;
+            loading::attach(config, &mut gate, mode, &[])?;
         }
     }
     Ok(())
@@ -105,60 +126,45 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     let known = remembered::take(&instance.remembered());
     let mut leases = Leases::take_over_known(firewall, &config, known)?;
     let sockets = Sockets::bind(&config)?;
-    let kernel = load(&config, &mut leases)?;
-    let knocks = match &kernel {
-        Some(kernel) if config.gate.silent => Some(kernel.borrow().knocks()?),
-        _ => None,
-    };
+    let mut kernel = load(&config, &mut leases)?;
     // The program of an earlier run may take silent knocks up to here. Where its record is gone on with, this one takes
     // them from here on; otherwise it must be later than any of those.
-    let tags = kernel
-        .as_ref()
-        .filter(|kernel| config.gate.silent && kernel.borrow().remembers());
-    let tags = tags.map(|kernel| {
-        silent::begin(&config, None, &mut |change| {
-            kernel.borrow_mut().change_tag(change)
-        })
-    });
-    attach(&config, kernel.as_ref())?;
+    let recording = kernel
+        .as_mut()
+        .filter(|kernel| config.gate.silent && kernel.remembers());
+    let tags = recording.map(|kernel| silent::begin(&config, None, &mut |change| kernel.change_tag(change)));
+    let mut interfaces = None;
+    if let (Some(kernel), Some(mode)) = (&mut kernel, loading::mode(&config)) {
+        interfaces = Some(Interfaces::listen(&config.gate.interfaces, mode)?);
+        loading::attach(&config, kernel, mode, &[])?;
+    }
     let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
     sandbox::keep_the_wardens_privileges()?;
 
-    let state = Rc::new(State {
-        config: Rc::new(config),
-        leases: RefCell::new(leases),
-    });
-    spawn_local(leases::serve_cuts(Rc::clone(&state)));
-    spawn_local(healing::serve(Rc::clone(&state), watch));
-    if let Some(kernel) = kernel.as_ref().filter(|_| state.config.gate.silent) {
-        let kernel = Rc::clone(kernel);
-        let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
-        let begin = || silent::begin(&*state.config, Some(clock::monotonic()), &mut change);
-        let table = tags.unwrap_or_else(begin);
-        spawn_local(silent::renew(Rc::clone(&state.config), table, change));
-    }
-    spawn_local(sweep(Rc::clone(&state)));
+    let state = Rc::new(State::new(config, leases));
+    let kernel = kernel.map(|kernel| Rc::new(RefCell::new(kernel)));
+    let followed = Followed {
+        watch,
+        interfaces,
+        tags,
+    };
+    let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
+    spawn_local(sweep(Rc::clone(&running.state)));
     let (ended, end) = oneshot::channel();
-    spawn_local(listen(
-        Rc::clone(&gatekeeper),
-        Doer::new(Rc::clone(&state), kernel.clone()),
-        ended,
-    ));
+    let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
+    spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
-    let configured = gatekeeper
-        .configure(&state.config, &sockets, knocks.as_ref())
-        .await;
-    let stopped = match configured {
+    let stopped = match running.configure().await {
         Ok(()) => {
-            info!("ready on port {}", state.config.gate.port);
-            until_stopped(kernel.as_deref(), &gatekeeper, signals, end).await
+            info!("ready on port {}", running.state.config().gate.port);
+            until_stopped(&running, signals, end).await
         }
         // Why it has ended says more than that it did not answer.
         Err(error) => Err(end.await.unwrap_or(error)),
     };
     stopped?;
-    remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
+    remembered::leave(&instance.remembered(), &running.state.leases.borrow_mut().keys());
     Ok(())
 }
 
@@ -181,28 +187,15 @@ async fn sweep(state: Rc<State>) {
 
 /// The checks in front of the gatekeeper, unless it makes them itself. With them there is the shield in front of
 /// everything else, too; it knows all leases before it sees a packet.
-fn load(config: &Config, leases: &mut Leases) -> anyhow::Result<Option<Rc<RefCell<KernelGate>>>> {
+fn load(config: &Config, leases: &mut Leases) -> anyhow::Result<Option<KernelGate>> {
     if loading::mode(config).is_none() {
         info!("xdp = \"off\": knocks are checked in userspace");
         xdp::forget(&config.gate.pin_directory)?;
         return Ok(None);
     }
-    let mut kernel = loading::load(Object::embedded()?, config, leases)?;
-    if let Some(messages) = kernel.messages(log::logger())? {
-        warn!("this XDP program was built for debugging: it logs every packet that it refuses");
-        spawn_local(messages.follow());
-    }
-    Ok(Some(Rc::new(RefCell::new(kernel))))
-}
-
-/// From here on packets pass through it.
-fn attach(config: &Config, kernel: Option<&Rc<RefCell<KernelGate>>>) -> anyhow::Result<()> {
-    if let (Some(kernel), Some(mode)) = (kernel, loading::mode(config)) {
-        let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
-        loading::attach(config, &mut kernel.borrow_mut(), mode)?;
-        spawn_local(interfaces.keep(Rc::clone(kernel)));
-    }
-    Ok(())
+    let mut kernel = loading::load(Object::embedded()?, config, leases.most())?;
+    loading::fill(&mut kernel, leases)?;
+    Ok(Some(kernel))
 }
 
 /// What the daemon listens to besides knocks.
@@ -227,8 +220,7 @@ impl Signals {
 
 /// Signals and the log's regular report.
 async fn until_stopped(
-    kernel: Option<&RefCell<KernelGate>>,
-    gatekeeper: &Gatekeeper,
+    running: &Running,
     mut signals: Signals,
     mut ended: oneshot::Receiver<anyhow::Error>,
 ) -> anyhow::Result<()> {
@@ -239,19 +231,24 @@ async fn until_stopped(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
-                warn!("a changed configuration takes a restart; leases live on through it");
+                tokio::select! {
+                    why = &mut ended => return Err(gone(why)),
+                    outcome = running.reload() => if let Err(error) = outcome {
+                        error!("the configuration goes on as it was: {error:#}");
+                    },
+                }
                 continue;
             }
             why = &mut ended => {
-                return Err(why.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper")));
+                return Err(gone(why));
             }
             _ = signals.report.recv() => true,
             _ = clock.tick() => false,
         };
-        let now = match kernel {
+        let now = match &running.kernel {
             Some(kernel) => kernel.borrow().counters()?,
             // If it does not answer it has ended, and the next turn tells why.
-            None => gatekeeper.counters().await.unwrap_or(reported),
+            None => running.gatekeeper.counters().await.unwrap_or(reported),
         };
         if asked || now != reported {
             info!("{}", counters_line(&now));
@@ -260,6 +257,10 @@ async fn until_stopped(
     }
     info!("stopping; protected ports stay closed and leases run on");
     Ok(())
+}
+
+fn gone(why: Result<anyhow::Error, oneshot::error::RecvError>) -> anyhow::Error {
+    why.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper"))
 }
 
 fn report_clock() -> Interval {

@@ -66,7 +66,7 @@ pub(super) fn in_mode<T>(
     }
 }
 
-fn refusal(interface: &str, source: ProgramError) -> XdpError {
+pub(super) fn refusal(interface: &str, source: ProgramError) -> XdpError {
     let interface = interface.to_owned();
     if matches!(source, ProgramError::UnknownInterface { .. }) {
         return XdpError::NoInterface { interface };

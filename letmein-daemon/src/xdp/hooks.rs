@@ -4,14 +4,17 @@
 //! runs, strangers are kept out and guests get in as before. The next one puts its own program in the place of that.
 
 use super::{
-    attach::{Attached, Mode, in_mode},
+    attach::{Attached, Mode, in_mode, refusal},
     error::XdpError,
     link::{self, BpfLink},
     pin::{PinnedLink, Pins},
 };
 use crate::netlink::{Link, Links};
 use aya::{
-    programs::{ProgramError, Xdp, XdpMode, xdp::XdpLinkId},
+    programs::{
+        ProgramError, Xdp, XdpMode,
+        xdp::{XdpLink, XdpLinkId},
+    },
     sys::SyscallError,
     util::KernelVersion,
 };
@@ -28,13 +31,15 @@ use tracing::{info, warn};
 pub(super) struct Hooks {
     pins: Option<Pins>,
     by_name: HashMap<String, Hook>,
+    /// Those of another program of this process, by the names of their interfaces, and whether they are in the driver.
+    offered: HashMap<String, (XdpLink, bool)>,
 }
 
 enum Hook {
     /// A file holds it.
     Pinned(PinnedLink),
-    /// It is there as long as the program is loaded.
-    Held(XdpLinkId),
+    /// It is there as long as the program is loaded; `true` if it is in the driver.
+    Held(XdpLinkId, bool),
 }
 
 impl Hooks {
@@ -43,10 +48,32 @@ impl Hooks {
         Self {
             pins,
             by_name: HashMap::new(),
+            offered: HashMap::new(),
         }
     }
 
-    /// Attaches the program to an interface, in the place of the one of an earlier run, and instead of to an interface
+    /// Lets go of the interfaces that a program is on without pins, for the next one to take.
+    pub fn give_up(&mut self, program: &mut Xdp) -> HashMap<String, (XdpLink, bool)> {
+        let mut given = HashMap::new();
+        for (name, hook) in std::mem::take(&mut self.by_name) {
+            match hook {
+                Hook::Pinned(_) => drop(self.by_name.insert(name, hook)),
+                Hook::Held(link, native) => {
+                    if let Ok(link) = program.take_link(link) {
+                        given.insert(name, (link, native));
+                    }
+                }
+            }
+        }
+        given
+    }
+
+    /// Takes what another program has given up.
+    pub fn take(&mut self, given: HashMap<String, (XdpLink, bool)>) {
+        self.offered = given;
+    }
+
+    /// Attaches the program to an interface, in the place of the one before, and instead of to an interface
     /// that had this name before.
     pub fn attach(&mut self, program: &mut Xdp, name: &str, mode: Mode) -> Result<Attached, XdpError> {
         let Some(pins) = self.pins.clone() else {
@@ -85,7 +112,8 @@ impl Hooks {
     }
 
     /// Detaches what an earlier run has attached to interfaces that are not configured any more.
-    pub fn release_others(&self) -> Result<(), XdpError> {
+    pub fn release_others(&mut self) -> Result<(), XdpError> {
+        self.offered.clear();
         let Some(pins) = &self.pins else {
             return Ok(());
         };
@@ -94,7 +122,7 @@ impl Hooks {
             .values()
             .filter_map(|hook| match hook {
                 Hook::Pinned(pin) => Some(pin.interface),
-                Hook::Held(_) => None,
+                Hook::Held(..) => None,
             })
             .collect();
         for pin in pins.links()? {
@@ -108,19 +136,28 @@ impl Hooks {
 
     /// Attaches it for as long as it is loaded.
     fn hold(&mut self, program: &mut Xdp, name: &str, mode: Mode) -> Result<Attached, XdpError> {
-        let (link, native) = in_mode(mode, name, |mode| program.attach(name, mode))?;
-        self.by_name.insert(name.to_owned(), Hook::Held(link));
+        let offered = self.offered.remove(name);
+        let fits = offered.filter(|(_, native)| mode == Mode::Auto || mode == Mode::of(*native));
+        let without_a_gap = fits.is_some();
+        let (link, native) = match fits {
+            Some((link, native)) => {
+                let link = program.attach_to_link(link);
+                (link.map_err(|source| refusal(name, source))?, native)
+            }
+            None => in_mode(mode, name, |mode| program.attach(name, mode))?,
+        };
+        self.by_name.insert(name.to_owned(), Hook::Held(link, native));
         Ok(Attached {
             interface: name.to_owned(),
             native,
-            without_a_gap: false,
+            without_a_gap,
         })
     }
 
     /// Detaches it from the interface that had this name. Nothing is left to detach where the interface has gone.
     fn release(&mut self, program: &mut Xdp, name: &str) {
         match self.by_name.remove(name) {
-            Some(Hook::Held(link)) => drop(program.detach(link)),
+            Some(Hook::Held(link, _)) => drop(program.detach(link)),
             Some(Hook::Pinned(pin)) => drop(detach(&pin)),
             None => {}
         }
@@ -165,10 +202,7 @@ fn place(
         }
     }
     // The kernel has no way to change the mode of what is attached.
-    let earlier = link
-        .info()
-        .and_then(|info| link::program(info.program))
-        .map_err(failed)?;
+    let earlier = link.info().and_then(|info| link::program(info.program));
     detach(&found).map_err(|source| pins.failed(source))?;
     let made = make(program, interface, &wanted, pins);
     let native = made.inspect_err(|_| {
@@ -177,7 +211,8 @@ fn place(
             mode: Mode::of(interface.native),
             ..found
         };
-        if let Err(error) = make(earlier.as_fd(), interface, &pin, pins) {
+        let earlier = earlier.map_err(failed);
+        if let Err(error) = earlier.and_then(|earlier| make(earlier.as_fd(), interface, &pin, pins)) {
             let error = anyhow::Error::from(error);
             warn!("{} is without the XDP program: {error:#}", interface.name);
         }

@@ -6,7 +6,7 @@ use super::{
     hooks::Hooks,
     object::Object,
     packet_log::PacketLog,
-    pin::{self, Pins},
+    pin::{self, Pins, Record},
     shield::{Shield, ShieldPlan},
 };
 use crate::silent::tags::{Change, EPOCHS};
@@ -79,6 +79,10 @@ pub struct KernelGate {
     shield: Option<Shield>,
     pending: HashMap<MapData, PendingKey, Pending>,
     counters: PerCpuArray<MapData, Counters>,
+    /// What the programs before this one have counted.
+    counted: Counters,
+    records: Vec<(Record, MapData)>,
+    pins: Option<Pins>,
 }
 
 impl KernelGate {
@@ -92,12 +96,16 @@ impl KernelGate {
         };
         let mut loader = EbpfLoader::new();
         let mut remembers = false;
+        let mut pinned = Vec::new();
         if let Some(pins) = &plan.pins {
-            loader.map_pin_path("SALTS", pins.map(pin::SALTS, plan.seen_salts.max(1))?.path);
+            let salts = pins.map(pin::SALTS, plan.seen_salts.max(1))?;
+            loader.map_pin_path("SALTS", salts.path);
+            pinned.push(pin::SALTS);
             if silent.is_some() {
-                let pinned = pins.map(pin::NONCES, nonces)?;
-                loader.map_pin_path("NONCES", pinned.path);
-                remembers = pinned.exists;
+                let nonces = pins.map(pin::NONCES, nonces)?;
+                loader.map_pin_path("NONCES", nonces.path);
+                remembers = nonces.exists;
+                pinned.push(pin::NONCES);
             }
         }
         let mut ebpf = loader
@@ -119,6 +127,12 @@ impl KernelGate {
             )
             .load(object.bytes())
             .map_err(load_error)?;
+        let mut records = Vec::new();
+        if let Some(pins) = &plan.pins {
+            for record in pinned {
+                records.push((record, pins.open_record(record)?));
+            }
+        }
         // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
         program_mut(&mut ebpf)?.load().map_err(verifier_error)?;
         fill_users(&mut ebpf, plan)?;
@@ -139,7 +153,40 @@ impl KernelGate {
             shield,
             pending,
             counters,
+            counted: Counters::default(),
+            records,
+            pins: plan.pins.clone(),
         })
+    }
+
+    /// Knows the challenges that are pending in another one, and takes the interfaces that it is on without pins.
+    pub fn succeed(&mut self, other: &mut Self) -> Result<(), XdpError> {
+        for pending in other.pending.iter() {
+            // What is not there any more was answered, or has made way.
+            let Ok((exchange, pending)) = pending else {
+                continue;
+            };
+            self.expect_response(&exchange, &pending)?;
+        }
+        let given = other.hooks.give_up(program_mut(&mut other.ebpf)?);
+        self.hooks.take(given);
+        Ok(())
+    }
+
+    /// Counts on from what another one has counted, which sees no packets any more.
+    pub fn count_on(&mut self, other: &Self) -> Result<(), XdpError> {
+        self.counted = other.counters()?;
+        Ok(())
+    }
+
+    /// Pins the records again, if another one has pinned its own instead.
+    pub fn keep_records(&self) -> Result<(), XdpError> {
+        let Some(pins) = &self.pins else {
+            return Ok(());
+        };
+        self.records
+            .iter()
+            .try_for_each(|(record, map)| pins.keep(*record, map))
     }
 
     /// Attaches the program to an interface: in the place of the one that an earlier run has left there, and instead of to
@@ -149,7 +196,7 @@ impl KernelGate {
     }
 
     /// Detaches what an earlier run has attached anywhere else.
-    pub fn detach_others(&self) -> Result<(), XdpError> {
+    pub fn detach_others(&mut self) -> Result<(), XdpError> {
         self.hooks.release_others()
     }
 
@@ -204,13 +251,13 @@ impl KernelGate {
         })
     }
 
-    /// What the program has counted since it was loaded, over all CPUs.
+    /// What the program and those before it have counted since this process began, over all CPUs.
     pub fn counters(&self) -> Result<Counters, XdpError> {
         let cpus = self.counters.get(&0, 0).map_err(|source| XdpError::Map {
             map: "COUNTERS",
             source,
         })?;
-        let mut sum = Counters::default();
+        let mut sum = self.counted.clone();
         for counters in cpus.iter() {
             sum.add(counters);
         }

@@ -3,7 +3,7 @@
 
 use super::{attach::Mode, error::XdpError, link::BpfLink};
 use crate::instance;
-use aya::maps::{MapInfo, MapType};
+use aya::maps::{MapData, MapInfo, MapType};
 use letmein_common::maps::{NonceKey, SaltKey};
 use nix::{
     sys::statfs::{BPF_FS_MAGIC, statfs},
@@ -153,6 +153,27 @@ impl Pins {
     /// Where this record is pinned.
     pub(super) fn record(&self, record: Record) -> PathBuf {
         self.folder.join(record.file)
+    }
+
+    /// The map that is pinned.
+    pub(super) fn open_record(&self, record: Record) -> Result<MapData, XdpError> {
+        MapData::from_pin(self.record(record)).map_err(|error| self.failed(io::Error::other(error)))
+    }
+
+    /// Pins this map as the record, if another one is pinned there.
+    pub(super) fn keep(&self, record: Record, map: &MapData) -> Result<(), XdpError> {
+        let path = self.record(record);
+        let other = |error| self.failed(io::Error::other(error));
+        let ours = map.info().map_err(other)?.id();
+        if MapInfo::from_pin(&path).is_ok_and(|pinned| pinned.id() == ours) {
+            return Ok(());
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed(error)),
+            _ => {}
+        }
+        map.pin(&path)
+            .map_err(|error| self.failed(io::Error::other(error)))
     }
 
     /// Removes the records: what is accepted from now on will not be noted there.

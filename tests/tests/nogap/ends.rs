@@ -32,7 +32,7 @@ fn restarted(end: impl Fn(Gate) -> anyhow::Result<()>) {
             assert_eq!(scene.program("to-peer1"), before);
             gate = scene
                 .letmeind(&scene.configuration(""))
-                .start_and_wait_for("attached to to-peer2, in the place of the one of an earlier run")
+                .start_and_wait_for("attached to to-peer2, in the place of the one before")
                 .unwrap();
             assert_ne!(scene.program("to-peer1"), before);
             attempts.go_on();
@@ -76,8 +76,9 @@ fn upgraded() {
                 let config = Config::load(&file).unwrap();
                 let firewall = Firewall::install(&config.firewall_plan()).unwrap();
                 let mut leases = Leases::take_over(firewall, &config).unwrap();
-                let mut gate = loading::load(Object::new(&object), &config, &mut leases).unwrap();
-                loading::attach(&config, &mut gate, Mode::Auto).unwrap();
+                let mut gate = loading::load(Object::new(&object), &config, leases.most()).unwrap();
+                loading::fill(&mut gate, &mut leases).unwrap();
+                loading::attach(&config, &mut gate, Mode::Auto, &[]).unwrap();
                 attempts.go_on();
             })
             .unwrap();
@@ -194,7 +195,7 @@ fn in_a_mode_that_there_is_not() {
     // And without a gap, `auto` goes on with the generic hook.
     let gate = scene
         .letmeind(&on_bridge("auto"))
-        .start_and_wait_for("attached to br0, in the place of the one of an earlier run, generic")
+        .start_and_wait_for("attached to br0, in the place of the one before, generic")
         .unwrap();
     assert_ne!(scene.program("br0"), before);
     drop(gate);

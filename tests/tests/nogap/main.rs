@@ -12,5 +12,6 @@ mod faults;
 mod kept;
 mod pins;
 mod probe;
+mod reload;
 mod scene;
 mod trial;

@@ -111,7 +111,7 @@ fn an_interface_that_was_renamed() {
     let renamed = scene.configuration("").replace("to-peer2", "wan0");
     let gate = scene
         .letmeind(&renamed)
-        .start_and_wait_for("attached to wan0, in the place of the one of an earlier run")
+        .start_and_wait_for("attached to wan0, in the place of the one before")
         .unwrap();
     assert_eq!(scene.pins(), ALL);
     drop(gate);

@@ -57,7 +57,7 @@ fn a_shield_was_there() {
     }
     let gate = scene
         .letmeind(&usual)
-        .start_and_wait_for("attached to to-peer2, in the place of the one of an earlier run")
+        .start_and_wait_for("attached to to-peer2, in the place of the one before")
         .unwrap();
     assert_eq!(scene.pins(), pins);
     assert_eq!(scene.guest_meets(), Outcome::Open);

@@ -84,6 +84,7 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         firewall,
         users,
         resources,
+        source: None,
     })
 }
 
