@@ -20,6 +20,7 @@ pub mod interfaces;
 pub mod leases;
 pub mod loading;
 pub mod netlink;
+pub mod notify;
 pub mod protocol;
 pub mod remembered;
 pub mod requests;

@@ -6,7 +6,7 @@ use crate::{
     instance::Instance,
     interfaces::Interfaces,
     leases::Leases,
-    loading, remembered,
+    loading, notify, remembered,
     sandbox::{self, Account},
     silent,
     trial::{Before, on_trial},
@@ -20,7 +20,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::{LocalSet, spawn_local},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tracing::{error, info, warn};
 
@@ -29,6 +29,9 @@ const REPORT_EVERY: Duration = Duration::from_mins(1);
 
 /// How often ended leases are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Within this time after the gatekeeper has ended, it is known how.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// What all tasks of the warden share.
 pub struct State {
@@ -150,20 +153,21 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     };
     let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
     spawn_local(sweep(Rc::clone(&running.state)));
-    let (ended, end) = oneshot::channel();
+    let (ended, mut end) = oneshot::channel();
     let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
     spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
-    let stopped = match running.configure().await {
-        Ok(()) => {
-            info!("ready on port {}", running.state.config().gate.port);
-            until_stopped(&running, signals, end).await
-        }
-        // Why it has ended says more than that it did not answer.
-        Err(error) => Err(end.await.unwrap_or(error)),
+    let configured = tokio::select! {
+        why = &mut end => return Err(reason(why)),
+        configured = running.configure() => configured,
     };
-    stopped?;
+    if let Err(error) = configured {
+        // If it has ended, why says more than that it cannot be configured.
+        return Err(timeout(MOMENT, end).await.map_or(error, reason));
+    }
+    tell_ready(&running);
+    until_stopped(&running, signals, end).await?;
     remembered::leave(&instance.remembered(), &running.state.leases.borrow_mut().keys());
     Ok(())
 }
@@ -173,6 +177,10 @@ async fn listen(gatekeeper: Rc<Gatekeeper>, doer: Doer, ended: oneshot::Sender<a
     let why = gatekeeper.listen(doer).await;
     // Nobody waits for it who is about to end anyway.
     let _unheard = ended.send(why);
+}
+
+fn reason(end: Result<anyhow::Error, oneshot::error::RecvError>) -> anyhow::Error {
+    end.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper any more"))
 }
 
 /// Forgets ended leases for good.
@@ -226,41 +234,57 @@ async fn until_stopped(
 ) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
+    let mut watchdog = notify::Watchdog::asked_for();
     loop {
         let asked = tokio::select! {
+            () = watchdog.due() => None,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
                 tokio::select! {
-                    why = &mut ended => return Err(gone(why)),
-                    outcome = running.reload() => if let Err(error) = outcome {
-                        error!("the configuration goes on as it was: {error:#}");
+                    why = &mut ended => return Err(reason(why)),
+                    outcome = running.reload() => match outcome {
+                        Ok(()) => tell_ready(running),
+                        Err(error) => error!("the configuration goes on as it was: {error:#}"),
                     },
                 }
                 continue;
             }
-            why = &mut ended => {
-                return Err(gone(why));
-            }
-            _ = signals.report.recv() => true,
-            _ = clock.tick() => false,
+            why = &mut ended => return Err(reason(why)),
+            _ = signals.report.recv() => Some(true),
+            _ = clock.tick() => Some(false),
+        };
+        // All goes on if it does in both processes.
+        let counted = tokio::select! {
+            why = &mut ended => return Err(reason(why)),
+            counters = timeout(MOMENT, running.gatekeeper.counters()) => counters,
+        };
+        let Ok(counted) = counted else {
+            warn!("the gatekeeper does not answer within {MOMENT:?}");
+            continue;
+        };
+        let Some(asked) = asked else {
+            notify::alive();
+            continue;
         };
         let now = match &running.kernel {
             Some(kernel) => kernel.borrow().counters()?,
-            // If it does not answer it has ended, and the next turn tells why.
-            None => running.gatekeeper.counters().await.unwrap_or(reported),
+            None => counted?,
         };
         if asked || now != reported {
             info!("{}", counters_line(&now));
             reported = now;
         }
     }
+    notify::stopping();
     info!("stopping; protected ports stay closed and leases run on");
     Ok(())
 }
 
-fn gone(why: Result<anyhow::Error, oneshot::error::RecvError>) -> anyhow::Error {
-    why.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper"))
+fn tell_ready(running: &Running) {
+    let port = running.state.config().gate.port;
+    info!("ready on port {port}");
+    notify::ready(&format!("serving knocks on port {port}"));
 }
 
 fn report_clock() -> Interval {

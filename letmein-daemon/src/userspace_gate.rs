@@ -5,7 +5,7 @@ use crate::{
 };
 use letmein_common::{
     ResourceId, UserId,
-    gate::{self, Tables},
+    gate::{self, Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
     reason::{Counters, Reason},
@@ -17,6 +17,8 @@ use std::{cell::RefCell, collections::HashMap, net::SocketAddr, num::NonZeroUsiz
 
 /// As many networks as the XDP program keeps a bucket for.
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// As many as it knows that have proved a key.
+const ACQUAINTED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// How many salts and nonces are remembered.
 fn salts(policy: &Policy) -> NonZeroUsize {
@@ -38,6 +40,9 @@ pub struct UserspaceGate {
     /// When it began to remember, in nanoseconds of `CLOCK_MONOTONIC`.
     began: u64,
     buckets: RefCell<LruCache<Address, u64>>,
+    /// One thread makes the checks: it is the only CPU.
+    budgets: RefCell<Budgets>,
+    acquainted: RefCell<LruCache<Address, ()>>,
     salts: RefCell<LruCache<SaltKey, ()>>,
     tags: RefCell<HashMap<u64, Tag>>,
     nonces: RefCell<LruCache<NonceKey, ()>>,
@@ -52,6 +57,8 @@ impl UserspaceGate {
         Self {
             began: clock::monotonic(),
             buckets: RefCell::new(LruCache::new(BUCKETS)),
+            budgets: RefCell::default(),
+            acquainted: RefCell::new(LruCache::new(ACQUAINTED)),
             salts: RefCell::new(LruCache::new(salts)),
             tags: RefCell::default(),
             nonces: RefCell::new(LruCache::new(salts)),
@@ -171,6 +178,38 @@ impl Tables for View<'_> {
             *bucket = next;
         }
         next.is_some()
+    }
+
+    fn has_budget(&self, spender: Spender) -> bool {
+        let arrival = self.gate.budgets.borrow()[spender as usize];
+        self.policy
+            .gate
+            .budget
+            .take(arrival, clock::monotonic())
+            .is_some()
+    }
+
+    fn take_budget(&self, spender: Spender) -> bool {
+        let arrival = &mut self.gate.budgets.borrow_mut()[spender as usize];
+        let next = self.policy.gate.budget.take(*arrival, clock::monotonic());
+        if let Some(next) = next {
+            *arrival = next;
+        }
+        next.is_some()
+    }
+
+    fn is_acquainted(&self) -> bool {
+        let network = self.address.network(&self.policy.gate.prefixes);
+        self.gate.acquainted.borrow_mut().get(&network).is_some()
+    }
+
+    fn acquaint(&self) {
+        let network = self.address.network(&self.policy.gate.prefixes);
+        self.gate.acquainted.borrow_mut().put(network, ());
+    }
+
+    fn salt_seen(&self, key: &SaltKey) -> bool {
+        self.gate.salts.borrow().contains(key)
     }
 
     fn record_salt(&self, key: &SaltKey) -> bool {

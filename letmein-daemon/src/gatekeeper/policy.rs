@@ -51,6 +51,8 @@ pub struct Gate {
     pub seen_salts: u32,
     /// What a source network may send.
     pub limit: Limit,
+    /// How many HMACs one CPU computes for strangers.
+    pub budget: Limit,
     /// What a source network is.
     pub prefixes: Prefixes,
 }
@@ -195,8 +197,10 @@ impl Writer {
         self.u32(gate.max_connections_per_source);
         self.u32(gate.pending_challenges);
         self.u32(gate.seen_salts);
-        self.u64(gate.limit.interval);
-        self.u64(gate.limit.tolerance);
+        for limit in [gate.limit, gate.budget] {
+            self.u64(limit.interval);
+            self.u64(limit.tolerance);
+        }
         for mask in gate.prefixes.masks() {
             self.0.extend_from_slice(&mask.bytes());
         }
@@ -249,11 +253,16 @@ impl Reader<'_> {
             max_connections_per_source: self.u32()?,
             pending_challenges: self.u32()?,
             seen_salts: self.u32()?,
-            limit: Limit {
-                interval: self.u64()?,
-                tolerance: self.u64()?,
-            },
+            limit: self.limit()?,
+            budget: self.limit()?,
             prefixes: Prefixes::from_masks([Address::v6(self.array()?), Address::v6(self.array()?)]),
+        })
+    }
+
+    fn limit(&mut self) -> Result<Limit, Unreadable> {
+        Ok(Limit {
+            interval: self.u64()?,
+            tolerance: self.u64()?,
         })
     }
 

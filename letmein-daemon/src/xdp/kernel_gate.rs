@@ -346,7 +346,17 @@ fn load_error(error: EbpfError) -> XdpError {
     {
         return XdpError::Permission;
     }
-    XdpError::Load(error)
+    match error {
+        EbpfError::MapError(MapError::CreateError { name, io_error, .. })
+            if io_error.kind() == io::ErrorKind::OutOfMemory =>
+        {
+            XdpError::Memory {
+                map: name,
+                source: io_error,
+            }
+        }
+        error => XdpError::Load(error),
+    }
 }
 
 /// Without `CAP_PERFMON` a program may do less, and the verifier says so where it does more. To root, the same error

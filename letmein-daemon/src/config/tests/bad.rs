@@ -33,7 +33,17 @@ fn syntax_and_shape() {
         (
             "\n\n[gaet]",
             3,
-            "unknown field `gaet`, expected one of `gate`, `firewall`, `resources`, `users`",
+            "unknown field `gaet`, expected one of `daemon`, `gate`, `firewall`, `resources`, `users`",
+        ),
+        (
+            "[daemon]\nusr = 1",
+            2,
+            "unknown field `usr`, expected `user` or `seccomp`",
+        ),
+        (
+            "[daemon]\nseccomp = \"on\"",
+            2,
+            "unknown variant `on`, expected one of `off`, `log`, `kill`",
         ),
         ("[firewall]\n\nclose = 1", 3, "unknown field `close`"),
         ("[users.a]\nid = \"1\"\nkeyfile = 1", 3, "unknown field `keyfile`"),
@@ -133,6 +143,11 @@ fn gate() {
         ("rate = -1", 3, "gate.rate is -1"),
         ("rate = 1000001", 3, "gate.rate is 1000001"),
         ("burst = 0", 3, "gate.burst is 0; it may be from 1"),
+        (
+            "hmac-budget = -1",
+            3,
+            "gate.hmac-budget is -1; it may be from 0 to 1000000",
+        ),
         ("source-prefix-ipv4 = 0", 3, "from 1 to 32"),
         ("source-prefix-ipv4 = 33", 3, "from 1 to 32"),
         ("source-prefix-ipv6 = 0", 3, "from 1 to 128"),
@@ -231,6 +246,11 @@ fn firewall() {
             "longer than firewall.max-lease (24h)",
         ),
         ("max-leases = 0", 4, "firewall.max-leases is 0"),
+        (
+            "max-opens-per-second = 0",
+            4,
+            "firewall.max-opens-per-second is 0",
+        ),
     ] {
         refused(&format!("{GATE}[firewall]\n{options}"), &[(line, part)]);
     }
