@@ -8,11 +8,10 @@ use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
-    gatekeeper,
-    import,
+    gatekeeper, import,
     instance::Instance,
     sandbox::Seccomp,
-    server, trial, user, warden,
+    server, trial, user, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
@@ -99,7 +98,7 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
+    /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
         #[arg(short, long, default_value = DEFAULT_PATH)]
@@ -175,7 +174,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
-            let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let found = rules || program;
             println!(
                 "{}",
                 if found {

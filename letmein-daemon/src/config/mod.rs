@@ -49,6 +49,8 @@ pub struct Config {
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
     folders: Vec<PathBuf>,
+    /// Where it was read, if it was in a file, and for which interfaces instead of its own.
+    source: Option<(PathBuf, Vec<String>)>,
 }
 
 /// Section `[daemon]`.
@@ -120,6 +122,8 @@ pub struct FirewallSettings {
 
 /// A user: a key and what it opens.
 pub struct User {
+    /// What the user's client calls itself.
+    pub id: UserId,
     /// The section's name, for the log.
     pub name: String,
     /// The key, ready to verify with.
@@ -172,7 +176,21 @@ impl Config {
 
     /// As [`Config::load`], but for these interfaces instead of those in the file, unless there are none.
     pub fn load_for(path: &Path, interfaces: &[String]) -> Result<Self, ConfigError> {
-        validate::load(path, interfaces)
+        let mut config = validate::load(path, interfaces)?;
+        config.source = Some((path.to_owned(), interfaces.to_owned()));
+        Ok(config)
+    }
+
+    /// The file that it was read from; none if it was not.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.source.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// What the same file says now; none if it was not in a file.
+    pub fn read_again(&self) -> Option<Result<Self, ConfigError>> {
+        let (path, interfaces) = self.source.as_ref()?;
+        Some(Self::load_for(path, interfaces))
     }
 
     /// Checks a text. Errors call it `path`; key files are looked for from `folder`. A key in the text itself is

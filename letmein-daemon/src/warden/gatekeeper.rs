@@ -98,13 +98,15 @@ impl Gatekeeper {
         let memory = File::from(memfd_create(c"policy", MFdFlags::MFD_CLOEXEC).context(doing)?);
         memory.write_all_at(&policy, 0).context(doing)?;
         let sent = async {
-            self.channel.send(&ToGatekeeper::Clock(offset()).to_bytes()).await?;
+            self.channel
+                .send(&ToGatekeeper::Clock(offset()).to_bytes())
+                .await?;
             self.hand(ToGatekeeper::Policy(policy.len() as u64), memory.as_fd())
                 .await?;
-            for socket in &sockets.udp {
+            for (_, socket) in &sockets.udp {
                 self.hand(ToGatekeeper::Udp, socket.as_fd()).await?;
             }
-            for socket in &sockets.tcp {
+            for (_, socket) in &sockets.tcp {
                 self.hand(ToGatekeeper::Tcp, socket.as_fd()).await?;
             }
             if let Some(ring) = knocks {

@@ -90,6 +90,7 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         users,
         resources,
         folders: folders(source, &file.users),
+        source: None,
     })
 }
 
