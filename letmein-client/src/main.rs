@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod core_dumps;
 #[cfg(test)]
 mod documents;
 mod exchange;
@@ -36,6 +37,9 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = core_dumps::switch_off() {
+        return fail(USAGE, format_args!("{error:#}"));
+    }
     match &cli.command {
         Command::Knock(options) => knock::run(&cli, Operation::Knock, options),
         Command::Revoke(options) => knock::run(&cli, Operation::Revoke, options),
