@@ -3,7 +3,7 @@
 mod plot;
 mod report;
 
-use crate::{build_ebpf, install, install::Package, neighbours, paths, peers, sh};
+use crate::{build_ebpf, install, install::Package, neighbours, paths, peers, release, sh};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::Map;
@@ -158,14 +158,6 @@ fn command(what: What, json: bool, quick: bool) -> Command {
 
 /// The programs that are measured, beside the benchmarks.
 fn build_release() -> anyhow::Result<()> {
-    let mut cargo = Command::new("cargo");
-    let packages = [
-        "build",
-        "--release",
-        "-p",
-        "letmein-daemon",
-        "-p",
-        "letmein-client",
-    ];
-    sh::run(cargo.current_dir(paths::workspace()).args(packages))
+    release::server()?;
+    release::client()
 }
