@@ -5,8 +5,7 @@ use clap::{Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
-    gatekeeper,
-    import,
+    gatekeeper, import,
     instance::Instance,
     sandbox::Seccomp,
     server, trial, user, warden,
