@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Where the locks are; only root gets there.
-const FOLDER: &str = "/run/letmeind";
+pub const FOLDER: &str = "/run/letmeind";
 /// The network namespace of this thread.
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 /// Every lock on a file.
@@ -106,7 +106,8 @@ fn lock_file(namespace: u64) -> PathBuf {
     Path::new(FOLDER).join(format!("netns-{namespace}.lock"))
 }
 
-fn namespace() -> anyhow::Result<u64> {
+/// The number of this thread's network namespace.
+pub fn namespace() -> anyhow::Result<u64> {
     let namespace =
         fs::metadata(NAMESPACE).with_context(|| format!("cannot read {NAMESPACE}; is /proc mounted?"))?;
     Ok(namespace.ino())

@@ -19,6 +19,7 @@ pub mod import;
 pub mod instance;
 pub mod interfaces;
 pub mod leases;
+pub mod loading;
 pub mod netlink;
 pub mod notify;
 pub mod protocol;

@@ -1,14 +1,17 @@
 //! The command line of `letmeind`.
 
+mod manual;
+
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
     gatekeeper, import,
     instance::Instance,
     sandbox::Seccomp,
-    server, trial, user, warden,
+    server, trial, user, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
@@ -95,12 +98,21 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
+    /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
         #[arg(short, long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 fn main() -> ExitCode {
@@ -128,6 +140,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             confirm,
         } => server::run(Config::load_for(&config, &interface)?, confirm),
         Command::Up { config, confirm } => server::up(&Config::load(&config)?, confirm),
+        Command::Completions { shell } => {
+            let script = manual::completions(Cli::command(), shell);
+            Ok(io::stdout().write_all(script.as_bytes())?)
+        }
+        Command::Man => Ok(io::stdout().write_all(manual::page(Cli::command())?.as_bytes())?),
         Command::Confirm => {
             trial::confirm()?;
             println!("confirmed");
@@ -157,7 +174,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
-            let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let found = rules || program;
             println!(
                 "{}",
                 if found {

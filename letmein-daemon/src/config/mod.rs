@@ -48,6 +48,9 @@ pub struct Config {
     pub firewall: FirewallSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+    folders: Vec<PathBuf>,
+    /// Where it was read, if it was in a file, and for which interfaces instead of its own.
+    source: Option<(PathBuf, Vec<String>)>,
 }
 
 /// Section `[daemon]`.
@@ -119,6 +122,8 @@ pub struct FirewallSettings {
 
 /// A user: a key and what it opens.
 pub struct User {
+    /// What the user's client calls itself.
+    pub id: UserId,
     /// The section's name, for the log.
     pub name: String,
     /// The key, ready to verify with.
@@ -171,13 +176,33 @@ impl Config {
 
     /// As [`Config::load`], but for these interfaces instead of those in the file, unless there are none.
     pub fn load_for(path: &Path, interfaces: &[String]) -> Result<Self, ConfigError> {
-        validate::load(path, interfaces)
+        let mut config = validate::load(path, interfaces)?;
+        config.source = Some((path.to_owned(), interfaces.to_owned()));
+        Ok(config)
+    }
+
+    /// The file that it was read from; none if it was not.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.source.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// What the same file says now; none if it was not in a file.
+    pub fn read_again(&self) -> Option<Result<Self, ConfigError>> {
+        let (path, interfaces) = self.source.as_ref()?;
+        Some(Self::load_for(path, interfaces))
     }
 
     /// Checks a text. Errors call it `path`; key files are looked for from `folder`. A key in the text itself is
     /// accepted: who may read the text is for the caller to know.
     pub fn parse(text: &str, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
         validate::parse(text, path, folder)
+    }
+
+    /// The folders that it was read from: of the file itself, and of the keys.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     /// The user with this id.

@@ -286,6 +286,7 @@ impl Reader<'_> {
             .map(|_| self.u32().map(ResourceId))
             .collect::<Result<_, _>>()?;
         let user = User {
+            id,
             name,
             silent: silent.then(|| Box::new(silent::Keys::derive(&key))),
             key,
