@@ -3,6 +3,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod dist;
 mod doctor;
 mod fuzz;
 mod install;
@@ -44,6 +45,8 @@ enum Verb {
     Test(test::Options),
     /// Run the end-to-end tests on another kernel, in an emulated machine.
     TestKernel(test_kernel::Options),
+    /// Build packages of server and client, for Debian and for systems with rpm, and tarballs; and try them out.
+    Dist(dist::Options),
     /// Check what the documents promise about the source: every `unsafe` has its reason, files are short and say what
     /// they are for.
     Tidy(tidy::Options),
@@ -68,6 +71,7 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
         Verb::TestKernel(options) => test_kernel::run(&options),
+        Verb::Dist(options) => dist::run(&options),
         Verb::Tidy(options) => tidy::run(&options),
     }
 }
