@@ -182,7 +182,11 @@ impl Tables for View<'_> {
 
     fn has_budget(&self, spender: Spender) -> bool {
         let arrival = self.gate.budgets.borrow()[spender as usize];
-        self.policy.gate.budget.take(arrival, clock::monotonic()).is_some()
+        self.policy
+            .gate
+            .budget
+            .take(arrival, clock::monotonic())
+            .is_some()
     }
 
     fn take_budget(&self, spender: Spender) -> bool {

@@ -126,12 +126,12 @@ impl Site {
         self.say("configure and start: ports are closed, and the packaged client opens them");
         self.shell(&format!(
             "cd /etc/letmein && letmein gen-key -o keys/alice.key -u 1 >/dev/null
-             sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' -e '/^#\\[users.alice\\]/,$ s/^#\\(\\[\\|id\\|key-file\\|resources\\)/\\1/' \
-                 /{CONFIGURATION}
+             sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
+             printf '[users.alice]\nid = \"1\"\nkey-file = \"keys/alice.key\"\nresources = [\"ssh\"]\n' >>/{CONFIGURATION}
              mkdir -p /root/.config/letmein && cp keys/alice.key /root/.config/letmein/
              printf '[servers.home]\\nhost = \"10.77.1.1\"\\nuser = \"1\"\\nkey-file = \"alice.key\"\\n\
                      [servers.home.resources]\\nssh = {{ id = \"1\", port = 22 }}\\n' >/root/.config/letmein/letmein.toml
-             systemctl enable --now {SERVICE}"
+             systemctl enable --now {SERVICE} || {{ journalctl --no-pager -u 'letmeind*' >&2; exit 1; }}"
         ))?;
         self.machine.wait_for_state(SERVICE, "active")?;
         self.outcome(&self.lab.other, Outcome::Silent)?;
