@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Where the locks are; only root gets there.
-const FOLDER: &str = "/run/letmeind";
+pub const FOLDER: &str = "/run/letmeind";
 /// The network namespace of this thread.
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
@@ -66,7 +66,8 @@ pub fn confirmation() -> anyhow::Result<PathBuf> {
     Ok(Path::new(FOLDER).join(format!("netns-{}.confirm", namespace()?)))
 }
 
-fn namespace() -> anyhow::Result<u64> {
+/// The number of this thread's network namespace.
+pub fn namespace() -> anyhow::Result<u64> {
     let namespace =
         fs::metadata(NAMESPACE).with_context(|| format!("cannot read {NAMESPACE}; is /proc mounted?"))?;
     Ok(namespace.ino())

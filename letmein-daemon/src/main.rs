@@ -8,10 +8,10 @@ use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
-    gatekeeper,
+    gatekeeper, import,
     instance::Instance,
     sandbox::Seccomp,
-    server, trial, warden,
+    server, trial, user, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
@@ -78,7 +78,27 @@ enum Command {
         #[arg(long)]
         seccomp: Seccomp,
     },
-    /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
+    /// Add, list, show, rotate or remove users.
+    User {
+        /// The configuration file.
+        #[arg(short, long, global = true, default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        what: user::What,
+    },
+    /// Turn letmein 12's letmeind.conf into a configuration of ours.
+    Import {
+        /// The other file.
+        file: PathBuf,
+        /// An interface whose packets the XDP program shall check. May be repeated.
+        #[arg(short, long)]
+        interface: Vec<String>,
+        /// Write it to this new file, for its owner only, instead of printing it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
         #[arg(short, long, default_value = DEFAULT_PATH)]
@@ -144,11 +164,19 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::Import {
+            file,
+            interface,
+            output,
+        } => import::run(&file, &interface, output.as_deref()),
+        Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
-            let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let found = rules || program;
             println!(
                 "{}",
                 if found {
