@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Where the locks are; only root gets there.
-const FOLDER: &str = "/run/letmeind";
+pub const FOLDER: &str = "/run/letmeind";
 /// The network namespace of this thread.
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 

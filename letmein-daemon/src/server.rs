@@ -3,11 +3,11 @@
 use crate::{
     config::Config,
     firewall::Firewall,
-    instance::Instance,
+    instance::{self, Instance},
     interfaces::Interfaces,
     leases::Leases,
     loading, notify, remembered,
-    sandbox::{self, Account},
+    sandbox::{self, Account, Files},
     silent,
     trial::{Before, on_trial},
     warden::{Doer, Followed, Gatekeeper, Running, Sockets},
@@ -142,7 +142,11 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         loading::attach(&config, kernel, mode, &[])?;
     }
     let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
-    sandbox::keep_the_wardens_privileges()?;
+    let files = Files {
+        readable: config.folders().to_vec(),
+        writable: vec![instance::FOLDER.into(), config.gate.pin_directory.clone()],
+    };
+    sandbox::confine_warden(config.daemon.seccomp, &files)?;
 
     let state = Rc::new(State::new(config, leases));
     let kernel = kernel.map(|kernel| Rc::new(RefCell::new(kernel)));
@@ -156,6 +160,8 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     let (ended, mut end) = oneshot::channel();
     let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
     spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
+    let told = Rc::clone(&running.gatekeeper);
+    spawn_local(async move { told.tell_time().await });
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
     let configured = tokio::select! {

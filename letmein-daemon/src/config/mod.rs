@@ -7,7 +7,7 @@
 pub(crate) mod duration;
 mod error;
 mod files;
-mod key;
+pub(crate) mod key;
 mod names;
 mod port;
 mod raw;
@@ -28,11 +28,14 @@ use std::{
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/letmein/letmeind.toml";
+
+/// The kernel counts in ticks; a lease of less is not worth the opening.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ pub struct Config {
     pub firewall: FirewallSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+    folders: Vec<PathBuf>,
     /// Where it was read, if it was in a file, and for which interfaces instead of its own.
     source: Option<(PathBuf, Vec<String>)>,
 }
@@ -128,6 +132,8 @@ pub struct User {
     pub silent: Option<Box<silent::Keys>>,
     /// Whether a silent knock may open for another address than its source.
     pub other_addresses: bool,
+    /// When the user's time is over, and every lease of the user's with it.
+    pub until: Option<SystemTime>,
     /// Sorted.
     pub(crate) permits: Vec<ResourceId>,
 }
@@ -193,6 +199,12 @@ impl Config {
         validate::parse(text, path, folder)
     }
 
+    /// The folders that it was read from: of the file itself, and of the keys.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     /// The user with this id.
     #[must_use]
     pub fn user(&self, id: UserId) -> Option<&User> {
@@ -221,6 +233,23 @@ impl User {
     #[must_use]
     pub fn permits(&self, resource: ResourceId) -> bool {
         self.permits.binary_search(&resource).is_ok()
+    }
+
+    /// All that the user may open, in the order of the ids.
+    #[must_use]
+    pub fn permitted(&self) -> &[ResourceId] {
+        &self.permits
+    }
+
+    /// For how long the user may open something at this moment, no longer than `wanted`; `None` when the user's time is
+    /// over.
+    #[must_use]
+    pub fn lease(&self, wanted: Duration, now: SystemTime) -> Option<Duration> {
+        let Some(until) = self.until else {
+            return Some(wanted);
+        };
+        let left = until.duration_since(now).unwrap_or_default();
+        Some(wanted.min(left)).filter(|lease| *lease >= SHORTEST)
     }
 }
 

@@ -32,7 +32,10 @@ impl Delivery {
             ToGatekeeper::Udp => self.udp.push(UdpSocket::from_std(descriptor.into())?),
             ToGatekeeper::Tcp => self.tcp.push(TcpListener::from_std(descriptor.into())?),
             ToGatekeeper::Ring(size) => self.knocks = Some(Knocks::new(descriptor, usize::try_from(size)?)?),
-            ToGatekeeper::Outcome(..) | ToGatekeeper::Apply(_) | ToGatekeeper::Count(_) => {
+            ToGatekeeper::Outcome(..)
+            | ToGatekeeper::Apply(_)
+            | ToGatekeeper::Count(_)
+            | ToGatekeeper::Clock(_) => {
                 bail!("a descriptor came with what needs none")
             }
         }

@@ -68,6 +68,7 @@ async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
                     .map_or_else(Counters::default, |it| it.counters());
                 tell(&warden, FromGatekeeper::Counters(number, counters));
             }
+            ToGatekeeper::Clock(offset) => warden.set_clock(offset),
             ToGatekeeper::Policy(_) | ToGatekeeper::Udp | ToGatekeeper::Tcp | ToGatekeeper::Ring(_) => {
                 delivery.take(message, received.descriptor)?;
             }

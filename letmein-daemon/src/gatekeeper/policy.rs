@@ -292,6 +292,8 @@ impl Reader<'_> {
             key,
             other_addresses,
             permits,
+            // The warden knows: it opens nothing for who is over.
+            until: None,
         };
         Ok((id, user))
     }

@@ -15,7 +15,12 @@ use super::{
     files::{self, Access},
     raw::{self, DurationText, Given},
 };
-use std::{ops::RangeInclusive, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use toml::Spanned;
 
 /// What was read, and how it may be used.
@@ -84,8 +89,27 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         firewall,
         users,
         resources,
+        folders: folders(source, &file.users),
         source: None,
     })
+}
+
+/// Where the file is, and where its keys are.
+fn folders(source: &Source<'_>, users: &raw::Named<raw::User>) -> Vec<PathBuf> {
+    let files = users.values().filter_map(|user| user.get_ref().key_file.as_ref());
+    let keys = files.filter_map(|file| {
+        let file = source.folder.join(file.get_ref());
+        file.parent().map(Path::to_owned)
+    });
+    // Nothing in front of a name is the folder that we are in.
+    let folders = [source.folder.to_owned()].into_iter().chain(keys).map(|folder| {
+        if folder.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            folder
+        }
+    });
+    folders.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The TOML parser's words, and what to do where they do not tell.
