@@ -169,7 +169,7 @@ fn at_each_step_of_a_reload() {
     nobody_notices(&scene, |attempts| {
         for call in ["sendto", "bpf"] {
             // Most calls of bpf() load the program, of which there is no trace.
-            let from = if call == "bpf" { 32 } else { 1 };
+            let from = if call == "bpf" { 40 } else { 1 };
             for step in from..ENDLESS {
                 let mut gate = Changeable::start(&scene, &usual);
                 scene.knock(&gate.gate);
