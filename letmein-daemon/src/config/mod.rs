@@ -7,7 +7,7 @@
 pub(crate) mod duration;
 mod error;
 mod files;
-mod key;
+pub(crate) mod key;
 mod names;
 mod port;
 mod raw;
@@ -28,11 +28,14 @@ use std::{
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/letmein/letmeind.toml";
+
+/// The kernel counts in ticks; a lease of less is not worth the opening.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub struct Config {
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
     folders: Vec<PathBuf>,
+    /// Where it was read, if it was in a file, and for which interfaces instead of its own.
+    source: Option<(PathBuf, Vec<String>)>,
 }
 
 /// Section `[daemon]`.
@@ -117,6 +122,8 @@ pub struct FirewallSettings {
 
 /// A user: a key and what it opens.
 pub struct User {
+    /// What the user's client calls itself.
+    pub id: UserId,
     /// The section's name, for the log.
     pub name: String,
     /// The key, ready to verify with.
@@ -125,6 +132,8 @@ pub struct User {
     pub silent: Option<Box<silent::Keys>>,
     /// Whether a silent knock may open for another address than its source.
     pub other_addresses: bool,
+    /// When the user's time is over, and every lease of the user's with it.
+    pub until: Option<SystemTime>,
     /// Sorted.
     pub(crate) permits: Vec<ResourceId>,
 }
@@ -167,7 +176,21 @@ impl Config {
 
     /// As [`Config::load`], but for these interfaces instead of those in the file, unless there are none.
     pub fn load_for(path: &Path, interfaces: &[String]) -> Result<Self, ConfigError> {
-        validate::load(path, interfaces)
+        let mut config = validate::load(path, interfaces)?;
+        config.source = Some((path.to_owned(), interfaces.to_owned()));
+        Ok(config)
+    }
+
+    /// The file that it was read from; none if it was not.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.source.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// What the same file says now; none if it was not in a file.
+    pub fn read_again(&self) -> Option<Result<Self, ConfigError>> {
+        let (path, interfaces) = self.source.as_ref()?;
+        Some(Self::load_for(path, interfaces))
     }
 
     /// Checks a text. Errors call it `path`; key files are looked for from `folder`. A key in the text itself is
@@ -210,6 +233,23 @@ impl User {
     #[must_use]
     pub fn permits(&self, resource: ResourceId) -> bool {
         self.permits.binary_search(&resource).is_ok()
+    }
+
+    /// All that the user may open, in the order of the ids.
+    #[must_use]
+    pub fn permitted(&self) -> &[ResourceId] {
+        &self.permits
+    }
+
+    /// For how long the user may open something at this moment, no longer than `wanted`; `None` when the user's time is
+    /// over.
+    #[must_use]
+    pub fn lease(&self, wanted: Duration, now: SystemTime) -> Option<Duration> {
+        let Some(until) = self.until else {
+            return Some(wanted);
+        };
+        let left = until.duration_since(now).unwrap_or_default();
+        Some(wanted.min(left)).filter(|lease| *lease >= SHORTEST)
     }
 }
 

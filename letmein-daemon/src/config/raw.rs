@@ -1,7 +1,7 @@
 //! The shape of the file, with serde. Everything is optional here, because `validate` has the better words for
 //! what is missing.
 
-use super::text::{AddressKind, DurationKind, IdKind, KeyKind, PortKind, Text};
+use super::text::{AddressKind, DurationKind, IdKind, KeyKind, MomentKind, PortKind, Text};
 use clap::ValueEnum;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -17,6 +17,8 @@ pub(super) type DurationText = Text<DurationKind>;
 pub(super) type IdText = Text<IdKind>;
 /// A quoted key.
 pub(super) type KeyText = Text<KeyKind>;
+/// A quoted moment.
+pub(super) type MomentText = Text<MomentKind>;
 /// A quoted port.
 pub(super) type PortText = Text<PortKind>;
 /// Sections `[….NAME]` by name.
@@ -133,6 +135,7 @@ pub(super) struct User {
     pub key_file: Given<PathBuf>,
     pub resources: Given<Vec<Spanned<String>>>,
     pub other_addresses: Option<bool>,
+    pub until: Given<MomentText>,
 }
 
 /// Where a jump may be.

@@ -286,11 +286,14 @@ impl Reader<'_> {
             .map(|_| self.u32().map(ResourceId))
             .collect::<Result<_, _>>()?;
         let user = User {
+            id,
             name,
             silent: silent.then(|| Box::new(silent::Keys::derive(&key))),
             key,
             other_addresses,
             permits,
+            // The warden knows: it opens nothing for who is over.
+            until: None,
         };
         Ok((id, user))
     }

@@ -108,10 +108,10 @@ impl Gatekeeper {
                 .await?;
             self.hand(ToGatekeeper::Policy(policy.len() as u64), memory.as_fd())
                 .await?;
-            for socket in &sockets.udp {
+            for (_, socket) in &sockets.udp {
                 self.hand(ToGatekeeper::Udp, socket.as_fd()).await?;
             }
-            for socket in &sockets.tcp {
+            for (_, socket) in &sockets.tcp {
                 self.hand(ToGatekeeper::Tcp, socket.as_fd()).await?;
             }
             if let Some(ring) = knocks {

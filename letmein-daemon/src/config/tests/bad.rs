@@ -81,6 +81,11 @@ fn syntax_and_shape() {
         ("[resources.a]\nid = 00000001", 2, "written in quotes"),
         ("[resources.a]\nports = [22]", 2, "a port is written in quotes"),
         ("[users.a]\nkey = 1", 2, "a key is written in quotes"),
+        (
+            "[users.a]\nuntil = 2030-12-31",
+            2,
+            "a moment is written in quotes",
+        ),
         ("[users]\na = 1", 2, "expected a section [users.NAME]"),
         ("gate = 1", 1, "expected a section [gate]"),
     ] {
@@ -396,6 +401,11 @@ fn users() {
             "/nonexistent/no cannot be read",
         ),
         (format!("id = \"2\"\n{key}"), 10, "user \"a\" may open nothing"),
+        (
+            format!("id = \"2\"\n{key}resources = [\"ssh\"]\nuntil = \"2030-12-31\""),
+            14,
+            "until = \"2030-12-31\" is no moment; write it in UTC, such as",
+        ),
         (
             format!("id = \"2\"\n{key}resources = []"),
             13,

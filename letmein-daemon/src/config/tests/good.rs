@@ -6,7 +6,7 @@ use crate::firewall::{Closed, Hook, Jump, JumpTo, Mode, PortRange, Protected, Pr
 use letmein_common::{
     ResourceId, UserId, bucket::Limit, maps::PermitKey, shield::PortRule, source::Prefixes,
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn defaults() {
@@ -83,6 +83,7 @@ fn everything_given() {
         id = "0"
         key = "{KEY}"
         resources = ["*"]
+        until = "2030-12-31T12:00:00Z"
         "#
     );
     let config = parse(&text).unwrap();
@@ -125,6 +126,9 @@ fn everything_given() {
     assert_eq!(config.user(alice).unwrap().name, "alice");
     assert!(config.user(alice).unwrap().permits(ssh) && !config.user(alice).unwrap().permits(web));
     assert!(config.user(bob).unwrap().permits(ssh) && config.user(bob).unwrap().permits(web));
+    let new_years_eve = SystemTime::UNIX_EPOCH + Duration::from_secs(1_924_948_800);
+    assert_eq!(config.user(bob).unwrap().until, Some(new_years_eve));
+    assert_eq!(config.user(alice).unwrap().until, None);
     assert!(config.user(UserId(1)).is_none());
     assert_eq!(config.users().count(), 2);
     let permits = config.permits();
