@@ -9,6 +9,7 @@ use letmein_tests::{
     bpffs::BpfFs,
     gate::{Gate, program},
     lab::{Host, Lab, Outcome},
+    letmeind::NOBODY,
 };
 use std::{
     fs,
@@ -36,7 +37,8 @@ impl Scene {
             lab: Lab::new().unwrap(),
             folder: TempDir::new().unwrap(),
         };
-        let text = CONFIGURATION.replacen("\n[resources", &format!("\n{gate}[resources"), 1);
+        let sections = format!("\n{gate}[daemon]\nuser = \"{NOBODY}\"\n[resources");
+        let text = CONFIGURATION.replacen("\n[resources", &sections, 1);
         fs::write(scene.configuration(), text).unwrap();
         scene
     }
