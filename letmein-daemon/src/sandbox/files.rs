@@ -22,6 +22,7 @@ const READ: &[&str] = &[
     "/etc/nsswitch.conf",
     "/etc/protocols",
     "/etc/services",
+    "/dev/urandom",
     "/proc",
     "/sys",
 ];
