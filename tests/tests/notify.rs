@@ -7,10 +7,14 @@
 )]
 
 use letmein_tests::{
-    gate::{Gate, KEY, configuration},
+    gate::{Gate, KEY, configuration, program},
     lab::{Lab, Outcome},
     letmeind::Letmeind,
     manager::Manager,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use std::{
     fs::{self, Permissions},
@@ -96,6 +100,42 @@ fn a_daemon_that_is_well_answers_the_watchdog_and_a_stop_is_told() {
     gate.stop().unwrap();
     manager.wait_for("STOPPING=1").unwrap();
     assert_eq!(manager.next_within(LONG).unwrap(), None);
+}
+
+#[test]
+fn the_manager_is_told_when_a_reload_begins_and_when_it_is_over_whatever_came_of_it() {
+    let lab = Lab::new().unwrap();
+    let manager = Manager::listen().unwrap();
+    let configuration = TempDir::new().unwrap();
+    let (file, key) = (
+        configuration.path().join("letmeind.toml"),
+        configuration.path().join("alice.key"),
+    );
+    let started = letmeind(&lab);
+    fs::copy(started.key_file(), key).unwrap();
+    fs::copy(started.key_file().with_file_name("letmeind.toml"), &file).unwrap();
+    let mut process = lab
+        .server
+        .command("env")
+        .arg(format!("NOTIFY_SOCKET={}", manager.path().display()))
+        .arg(program("letmeind").unwrap())
+        .args(["run", "--config"])
+        .arg(&file)
+        .spawn()
+        .map(Killed)
+        .unwrap();
+    manager.wait_for("READY=1").unwrap();
+    let reload = |status: &str| {
+        kill(Pid::from_raw(process.0.id().cast_signed()), Signal::SIGHUP).unwrap();
+        let begun = manager.wait_for("RELOADING=1").unwrap();
+        assert!(begun.contains("MONOTONIC_USEC="), "{begun}");
+        let over = manager.wait_for("READY=1").unwrap();
+        assert!(over.contains(status), "{over}");
+    };
+    reload("STATUS=serving knocks on port 5800\n");
+    fs::write(&file, "[gate]\ncolour = \"red\"\n").unwrap();
+    reload("the last reload was refused");
+    assert!(process.0.try_wait().unwrap().is_none());
 }
 
 #[test]
