@@ -6,7 +6,13 @@ mod roff;
 mod rpm;
 mod tree;
 
-use crate::{build_ebpf, install, install::Package, paths, release, sh};
+use crate::{
+    install,
+    install::Package,
+    paths,
+    release::{CLIENT, Release, SERVER},
+    sh,
+};
 use anyhow::Context as _;
 use std::{
     fs,
@@ -59,17 +65,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         sh::require_root("a machine boots in network namespaces")?;
     }
     install::packages(PACKAGES, options.yes)?;
-    build_ebpf::run(&build_ebpf::Options {
-        yes: options.yes,
-        debug_log: false,
-    })?;
-    release::server()?;
-    release::client()?;
+    let release = Release::here();
+    let object = release.object(options.yes)?;
+    let server = release.program(SERVER, &object)?;
+    let client = release.program(CLIENT, &object)?;
 
     let folder = paths::target().join("dist");
     let trees = Trees {
-        server: tree::server(&folder.join("trees/letmeind"))?,
-        client: tree::client(&folder.join("trees/letmein"))?,
+        server: tree::server(&folder.join("trees/letmeind"), &server)?,
+        client: tree::client(&folder.join("trees/letmein"), &client)?,
     };
     let finished = folder.join("packages");
     anew(&finished)?;

@@ -23,10 +23,9 @@ pub struct Tree {
 /// Files of `/etc`, which belong to the administrator once they are installed.
 pub const CONFIGURATION: &str = "etc/letmein/letmeind.toml";
 
-pub fn server(root: &Path) -> anyhow::Result<Tree> {
+pub fn server(root: &Path, program: &Path) -> anyhow::Result<Tree> {
     let tree = Tree::new("letmeind", root)?;
-    let program = paths::target().join("release/letmeind");
-    tree.copy(&program, "usr/sbin/letmeind", 0o755)?;
+    tree.copy(program, "usr/sbin/letmeind", 0o755)?;
     let dist = paths::workspace().join("dist/systemd");
     for unit in ["letmeind.service", "letmeind-guard.service"] {
         tree.copy(&dist.join(unit), &format!("usr/lib/systemd/system/{unit}"), 0o644)?;
@@ -37,7 +36,7 @@ pub fn server(root: &Path) -> anyhow::Result<Tree> {
     tree.write(CONFIGURATION, &without_users(&example)?, 0o644)?;
     tree.folder("etc/letmein/keys", 0o700)?;
 
-    tree.manual("letmeind.8", &said(&program, &["man"])?)?;
+    tree.manual("letmeind.8", &said(program, &["man"])?)?;
     let title = Title {
         name: "letmeind.toml",
         about: "configuration of the knock gate's server",
@@ -46,16 +45,15 @@ pub fn server(root: &Path) -> anyhow::Result<Tree> {
     let options = fs::read_to_string(paths::workspace().join("docs/configuration.md"))?;
     let page = roff::page(&title, &options, ".BR letmeind (8),\n.BR letmein.toml (5)");
     tree.manual("letmeind.toml.5", &page)?;
-    tree.completions(&program)?;
+    tree.completions(program)?;
     tree.documents(&["docs", "SECURITY.md", "CHANGELOG.md"])?;
     Ok(tree)
 }
 
-pub fn client(root: &Path) -> anyhow::Result<Tree> {
+pub fn client(root: &Path, program: &Path) -> anyhow::Result<Tree> {
     let tree = Tree::new("letmein", root)?;
-    let program = paths::target().join("release/letmein");
-    tree.copy(&program, "usr/bin/letmein", 0o755)?;
-    tree.manual("letmein.1", &said(&program, &["man"])?)?;
+    tree.copy(program, "usr/bin/letmein", 0o755)?;
+    tree.manual("letmein.1", &said(program, &["man"])?)?;
     let title = Title {
         name: "letmein.toml",
         about: "configuration of the knock gate's client",
@@ -67,7 +65,7 @@ pub fn client(root: &Path) -> anyhow::Result<Tree> {
         ".BR letmein (1),\n.BR letmeind.toml (5)",
     );
     tree.manual("letmein.toml.5", &page)?;
-    tree.completions(&program)?;
+    tree.completions(program)?;
     tree.documents(&["CHANGELOG.md"])?;
     Ok(tree)
 }
