@@ -13,6 +13,14 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// A changed configuration is being put into force. [`ready`] says when that is over, whatever came of it.
+pub fn reloading() {
+    let Ok(now) = NotifyState::monotonic_usec_now() else {
+        return;
+    };
+    tell(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]);
+}
+
 /// We are about to end. From here on the watchdog is not waited for.
 pub fn stopping() {
     tell(&[

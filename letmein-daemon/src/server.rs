@@ -247,11 +247,15 @@ async fn until_stopped(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
+                notify::reloading();
                 tokio::select! {
                     why = &mut ended => return Err(reason(why)),
                     outcome = running.reload() => match outcome {
                         Ok(()) => tell_ready(running),
-                        Err(error) => error!("the configuration goes on as it was: {error:#}"),
+                        Err(error) => {
+                            error!("the configuration goes on as it was: {error:#}");
+                            notify::ready("serving knocks; the last reload was refused, the log says why");
+                        }
                     },
                 }
                 continue;

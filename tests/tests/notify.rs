@@ -7,14 +7,18 @@
 )]
 
 use letmein_tests::{
-    gate::{Gate, KEY, configuration},
+    gate::{Gate, KEY, configuration, program},
     lab::{Lab, Outcome},
     letmeind::Letmeind,
     manager::Manager,
+    processes::processes,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use std::{
-    fs::{self, Permissions},
-    os::unix::fs::PermissionsExt as _,
+    fs,
     path::Path,
     process::Child,
     thread,
@@ -42,12 +46,10 @@ fn letmeind(lab: &Lab) -> Letmeind<'_> {
 }
 
 /// With the environment that a service gets.
-fn start(lab: &Lab, socket: &Path, further: &[String]) -> Gate {
+fn start(lab: &Lab, socket: &Path) -> Gate {
     let socket = format!("NOTIFY_SOCKET={}", socket.display());
     let watchdog = format!("WATCHDOG_USEC={}", WATCHDOG.as_micros());
-    let mut under = vec!["env", &socket, &watchdog];
-    under.extend(further.iter().map(String::as_str));
-    letmeind(lab).under(&under).start().unwrap()
+    letmeind(lab).under(&["env", &socket, &watchdog]).start().unwrap()
 }
 
 fn until(what: &str, holds: impl Fn() -> bool) {
@@ -89,7 +91,7 @@ fn ready_is_said_when_ports_are_closed_xdp_is_attached_and_sockets_listen() {
 fn a_daemon_that_is_well_answers_the_watchdog_and_a_stop_is_told() {
     let lab = Lab::new().unwrap();
     let manager = Manager::listen().unwrap();
-    let gate = start(&lab, &manager.path(), &[]);
+    let gate = start(&lab, &manager.path());
     for _ in 0..5 {
         manager.wait_for("WATCHDOG=1").unwrap();
     }
@@ -99,30 +101,59 @@ fn a_daemon_that_is_well_answers_the_watchdog_and_a_stop_is_told() {
 }
 
 #[test]
+fn the_manager_is_told_when_a_reload_begins_and_when_it_is_over_whatever_came_of_it() {
+    let lab = Lab::new().unwrap();
+    let manager = Manager::listen().unwrap();
+    let configuration = TempDir::new().unwrap();
+    let (file, key) = (
+        configuration.path().join("letmeind.toml"),
+        configuration.path().join("alice.key"),
+    );
+    let started = letmeind(&lab);
+    fs::copy(started.key_file(), key).unwrap();
+    fs::copy(started.key_file().with_file_name("letmeind.toml"), &file).unwrap();
+    let mut process = lab
+        .server
+        .command("env")
+        .arg(format!("NOTIFY_SOCKET={}", manager.path().display()))
+        .arg(program("letmeind").unwrap())
+        .args(["run", "--config"])
+        .arg(&file)
+        .spawn()
+        .map(Killed)
+        .unwrap();
+    manager.wait_for("READY=1").unwrap();
+    let reload = |status: &str| {
+        kill(Pid::from_raw(process.0.id().cast_signed()), Signal::SIGHUP).unwrap();
+        let begun = manager.wait_for("RELOADING=1").unwrap();
+        assert!(begun.contains("MONOTONIC_USEC="), "{begun}");
+        let over = manager.wait_for("READY=1").unwrap();
+        assert!(over.contains(status), "{over}");
+    };
+    reload("STATUS=serving knocks on port 5800\n");
+    fs::write(&file, "[gate]\ncolour = \"red\"\n").unwrap();
+    reload("the last reload was refused");
+    assert!(process.0.try_wait().unwrap().is_none());
+}
+
+#[test]
 fn a_daemon_that_hangs_does_not_answer_the_watchdog() {
     let lab = Lab::new().unwrap();
     let manager = Manager::listen().unwrap();
-    // An nft that does not end, while a file is there.
-    let folder = TempDir::new().unwrap();
-    let (nft, hangs) = (folder.path().join("nft"), folder.path().join("hangs"));
-    let script =
-        "#!/bin/sh\nwhile [ -e \"${0%/nft}/hangs\" ]; do sleep 0.05; done\nexec /usr/sbin/nft \"$@\"\n";
-    fs::write(&nft, script).unwrap();
-    fs::set_permissions(&nft, Permissions::from_mode(0o755)).unwrap();
-    let path = format!("PATH={}:/usr/sbin:/usr/bin", folder.path().display());
-    let mut gate = start(&lab, &manager.path(), &[path]);
+    let gate = start(&lab, &manager.path());
     manager.wait_for("WATCHDOG=1").unwrap();
-
-    fs::write(&hangs, "").unwrap();
-    // So that the daemon has rules to put back, by nft.
-    lab.server.run("nft", &["flush", "ruleset"]).unwrap();
-    until("the daemon waits for nft", || {
-        manager.drain().unwrap();
-        manager.next_within(LONG).unwrap().is_none()
-    });
-    fs::remove_file(&hangs).unwrap();
-    manager.wait_for("WATCHDOG=1").unwrap();
-    gate.wait_for("put back").unwrap();
+    let both = processes(&gate).unwrap();
+    assert_eq!(both.len(), 2, "{both:?}");
+    for process in both.into_iter().map(Pid::from_raw) {
+        kill(process, Signal::SIGSTOP).unwrap();
+        until("nobody answers for the one that hangs", || {
+            manager.drain().unwrap();
+            manager.next_within(LONG).unwrap().is_none()
+        });
+        kill(process, Signal::SIGCONT).unwrap();
+        manager.wait_for("WATCHDOG=1").unwrap();
+    }
+    gate.stop().unwrap();
 }
 
 #[test]
@@ -130,7 +161,7 @@ fn a_manager_that_is_gone_stops_nobody() {
     let lab = Lab::new().unwrap();
     let _service = lab.server.listen(22).unwrap();
     let nowhere = TempDir::new().unwrap();
-    let mut gate = start(&lab, &nowhere.path().join("notify"), &[]);
+    let mut gate = start(&lab, &nowhere.path().join("notify"));
     gate.wait_for("cannot tell the service manager").unwrap();
     let knocked = gate.letmein(&lab.client, "10.77.1.1", &KEY, &["knock", "gate", "ssh"]);
     assert_eq!(knocked.unwrap(), 0);

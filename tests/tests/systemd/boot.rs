@@ -6,7 +6,7 @@ use letmein_tests::lab::Outcome;
 const SERVICE: &str = "letmeind.service";
 
 #[test]
-fn ports_are_closed_before_the_network_is_up_and_a_knock_opens_once_the_service_is_active() {
+fn ports_are_closed_before_the_network_is_up() {
     let scene = Scene::boot("30s");
     let machine = &scene.machine;
     scene.while_a_stranger_tries(|| {
@@ -53,5 +53,36 @@ fn a_crash_and_a_hang_are_followed_by_a_restart() {
             assert_eq!(scene.guest(), Outcome::Open);
         }
         assert_eq!(scene.knock(), 0);
+    });
+}
+
+#[test]
+fn a_reload_takes_a_changed_configuration_over() {
+    let scene = Scene::boot("30s");
+    let machine = &scene.machine;
+    machine.wait_for_state(SERVICE, "active").unwrap();
+    let _other_service = scene.lab.server.listen(23).unwrap();
+    assert_eq!(scene.knock(), 0);
+    let pid = machine.property(SERVICE, "MainPID").unwrap();
+    let other_port = || scene.lab.client.connect("10.77.1.1:23".parse().unwrap()).unwrap();
+    assert_eq!(other_port(), Outcome::Open);
+    let append = |lines: &str| {
+        let script = format!("printf '{lines}' >>/etc/letmein/letmeind.toml");
+        machine.run(&["sh", "-c", &script]).unwrap();
+    };
+    scene.while_a_stranger_tries(|| {
+        append("[resources.other]\\nid = \"2\"\\nports = [\"tcp/23\"]\\n");
+        machine.run(&["systemctl", "reload", SERVICE]).unwrap();
+        machine
+            .wait_for("the other port is closed", |_| other_port() == Outcome::Silent)
+            .unwrap();
+        assert_eq!(scene.guest(), Outcome::Open);
+
+        append("colour = \"red\"\\n");
+        let refused = machine.run(&["systemctl", "reload", SERVICE]);
+        assert!(refused.is_err());
+        machine.wait_for_state(SERVICE, "active").unwrap();
+        assert_eq!(scene.guest(), Outcome::Open);
+        assert_eq!(machine.property(SERVICE, "MainPID").unwrap(), pid);
     });
 }
