@@ -16,6 +16,7 @@ mod input;
 pub mod messages;
 pub mod netlink;
 pub mod packets;
+pub mod requests;
 pub mod stream;
 
 /// A target by its name.
@@ -64,6 +65,11 @@ pub const TARGETS: &[Target] = &[
         name: "netlink",
         longest: 1024,
         run: netlink::netlink,
+    },
+    Target {
+        name: "requests",
+        longest: 256,
+        run: requests::requests,
     },
     Target {
         name: "packets",

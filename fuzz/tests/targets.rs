@@ -141,6 +141,11 @@ fn any_bytes_of_netlink_are_read() {
     run("netlink", 10_000);
 }
 
+#[test]
+fn the_warden_does_only_what_the_configuration_allows() {
+    run("requests", 20_000);
+}
+
 /// And each kind of packet is among them.
 #[test]
 fn kernel_and_userspace_agree_about_any_packet() {

@@ -58,6 +58,8 @@ enum Target {
     Enrolment,
     /// The exchange over TCP.
     Stream,
+    /// What the gatekeeper asks the warden for.
+    Requests,
     /// The readers of what the kernel says over netlink.
     Netlink,
     /// The XDP program beside the same checks in userspace. Needs root.
@@ -74,6 +76,7 @@ impl Target {
             Self::Client => ("client", 2048),
             Self::Enrolment => ("enrolment", 2064),
             Self::Stream => ("stream", 256),
+            Self::Requests => ("requests", 256),
             Self::Netlink => ("netlink", 1024),
             Self::Packets => ("packets", 512),
         }

@@ -45,7 +45,7 @@ impl Knocks {
     pub async fn ready(&mut self, mut act: impl AsyncFnMut(&SilentKnock)) -> io::Result<()> {
         let mut ready = self.ready.readable().await?;
         while let Some(record) = self.ring.next()? {
-            if let Some(knock) = record.as_deref().and_then(SilentKnock::from_bytes) {
+            if let Some(knock) = SilentKnock::from_bytes(&record) {
                 act(&knock).await;
             }
         }
@@ -80,8 +80,8 @@ impl Ring {
         })
     }
 
-    /// The next record, if there is one; `Some(None)` for one that was discarded.
-    fn next(&mut self) -> io::Result<Option<Option<Vec<u8>>>> {
+    /// The next record, if there is one; an empty one if it was discarded.
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.position == self.producer.position().load(Ordering::SeqCst) {
             return Ok(None);
         }
@@ -92,8 +92,8 @@ impl Ring {
         }
         let length = (header & !(BUSY | DISCARDED)) as usize;
         let record = match header & DISCARDED {
-            0 => Some(self.producer.bytes(at + HEADER, length)?.to_vec()),
-            _ => None,
+            0 => self.producer.bytes(at + HEADER, length)?.to_vec(),
+            _ => Vec::new(),
         };
         self.position = self.position.wrapping_add((HEADER + length).next_multiple_of(8));
         // The kernel wakes us for a record only if it sees that we have read all before it. So this has to be visible
@@ -125,7 +125,7 @@ impl Mapping {
 
     /// A word of the data.
     fn word(&self, at: usize) -> io::Result<&AtomicU32> {
-        if at % align_of::<u32>() != 0 || at.saturating_add(size_of::<u32>()) > self.length {
+        if !at.is_multiple_of(align_of::<u32>()) || at.saturating_add(size_of::<u32>()) > self.length {
             return Err(beyond());
         }
         // SAFETY: it is aligned and within the mapping, as was just checked, and that lives as long as `self`. The kernel

@@ -36,9 +36,7 @@ pub async fn act(gatekeeper: &Gatekeeper, knock: &SilentKnock) {
 /// What a genuine knock asks for.
 fn read(policy: &Policy, time: Duration, knock: &SilentKnock) -> Option<Action> {
     let source = IpAddr::from(knock.source);
-    let Some(user) = policy.user(knock.user) else {
-        return None;
-    };
+    let user = policy.user(knock.user)?;
     let keys = user
         .silent
         .as_ref()

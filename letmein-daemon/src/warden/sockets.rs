@@ -76,7 +76,7 @@ fn patiently(bind: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
     loop {
         match bind() {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
-                sleep(PAUSE)
+                sleep(PAUSE);
             }
             outcome => return outcome,
         }
