@@ -115,11 +115,11 @@ fn held(scene: &Scene) -> Vec<Lease> {
 }
 
 fn start(scene: &Scene) -> Stepped<'_> {
-    let clock = SystemClock::new().unwrap();
-    let starter = clock.starter().unwrap();
-    let starter: Vec<_> = starter.iter().map(String::as_str).collect();
     let configuration = scene.configuration("rate = 0");
     let letmeind = Letmeind::new(&scene.lab.server, &configuration).unwrap();
+    let clock = SystemClock::of(&letmeind).unwrap();
+    let starter = clock.starter().unwrap();
+    let starter: Vec<_> = starter.iter().map(String::as_str).collect();
     let gate = letmeind.under(&starter).start().unwrap();
     silent::settle(15);
     Stepped { scene, gate, clock }

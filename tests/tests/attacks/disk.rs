@@ -5,7 +5,7 @@ use crate::{
     wait_until,
 };
 use letmein_tests::{
-    gate::{KEY, configuration, letmein},
+    gate::{KEY, letmein},
     lab::{Lab, Outcome},
     letmeind::Letmeind,
     nft::leases,
@@ -117,7 +117,7 @@ fn a_full_disk_under_the_log_stops_nothing() {
 fn a_full_disk_under_the_state_loses_no_lease() {
     let scene = Scene::new();
     let most = format!("max-leases = {}", MANY + 10);
-    let configuration = configuration("", &most, "1h");
+    let configuration = scene.configuration_with("", &most);
     let disk = FullDisk::new();
     let starter = disk.starter();
     let starter: Vec<_> = starter.iter().map(String::as_str).collect();

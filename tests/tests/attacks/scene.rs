@@ -56,8 +56,13 @@ impl Scene {
     }
 
     pub fn configuration(&self, gate: &str) -> String {
+        self.configuration_with(gate, "")
+    }
+
+    /// With these lines in `[firewall]`, too.
+    pub fn configuration_with(&self, gate: &str, firewall: &str) -> String {
         let gate = format!("silent = true\n{}\n{gate}", self.bpffs.setting());
-        configuration(&gate, "", "1h")
+        configuration(&gate, firewall, "1h")
     }
 
     pub fn attacker(&self) -> Attacker {

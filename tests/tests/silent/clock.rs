@@ -29,10 +29,10 @@ fn a_client_may_be_half_a_minute_off_and_no_more() {
 #[test]
 fn a_server_whose_clock_is_set_goes_by_the_new_time() {
     let scene = Scene::new();
-    let clock = SystemClock::new().unwrap();
+    let letmeind = Letmeind::new(&scene.lab.server, &scene.configuration("", "1h")).unwrap();
+    let clock = SystemClock::of(&letmeind).unwrap();
     let starter = clock.starter().unwrap();
     let starter: Vec<_> = starter.iter().map(String::as_str).collect();
-    let letmeind = Letmeind::new(&scene.lab.server, &scene.configuration("", "1h")).unwrap();
     let mut gate = letmeind.under(&starter).start().unwrap();
     for (step, direction) in [("+1h", "forward"), ("-1d", "back")] {
         clock.set(step).unwrap();
