@@ -79,7 +79,7 @@ fn attack(attack: impl AsyncFnOnce(&Attacker) + Send + 'static) -> Option<String
             let firewall = Firewall::install(&config.firewall_plan()).unwrap();
             let leases = RefCell::new(Leases::take_over(firewall, &config).unwrap());
             let state = Rc::new(State {
-                config: Rc::new(config),
+                config: RefCell::new(Rc::new(config)),
                 leases,
             });
             let (ours, theirs) = channel::pair().unwrap();
