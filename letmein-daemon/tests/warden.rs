@@ -20,7 +20,6 @@ use letmein_daemon::{
 };
 use nix::sched::{CloneFlags, unshare};
 use std::{
-    cell::RefCell,
     net::{IpAddr, Ipv4Addr},
     os::fd::AsFd as _,
     path::Path,
@@ -77,11 +76,8 @@ fn attack(attack: impl AsyncFnOnce(&Attacker) + Send + 'static) -> Option<String
         LocalSet::new().block_on(&runtime, async {
             let config = config();
             let firewall = Firewall::install(&config.firewall_plan()).unwrap();
-            let leases = RefCell::new(Leases::take_over(firewall, &config).unwrap());
-            let state = Rc::new(State {
-                config: RefCell::new(Rc::new(config)),
-                leases,
-            });
+            let leases = Leases::take_over(firewall, &config).unwrap();
+            let state = Rc::new(State::new(config, leases));
             let (ours, theirs) = channel::pair().unwrap();
             let child = Command::new("sleep").arg("1000").spawn().unwrap();
             let process = child.id();
