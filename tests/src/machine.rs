@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// Makes the namespaces and starts systemd in them.
 const BOOT: &str = include_str!("machine.sh");
 /// How long something may take that has to come. A busy machine boots slowly.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What this machine's own systemd package starts, and nobody needs here.
 const MASKED: &[&str] = &[
     "dbus.service",
@@ -223,6 +223,7 @@ impl Machine {
     }
 
     /// What the journal has of a unit.
+    #[must_use]
     pub fn log(&self, unit: &str) -> String {
         self.run(&["journalctl", "--no-pager", "--output=cat", "--unit", unit])
             .unwrap_or_default()

@@ -100,7 +100,7 @@ struct Site {
 
 impl Site {
     fn installed_and_not_started(&self) -> anyhow::Result<()> {
-        self.say("install: nothing is started, and nothing is closed");
+        Self::say("install: nothing is started, and nothing is closed");
         self.shell(&format!(
             "dpkg -i /packages/letmein_{VERSION}_*.deb /packages/letmeind_{VERSION}_*.deb"
         ))?;
@@ -123,7 +123,7 @@ impl Site {
     }
 
     fn configured_and_started(&self) -> anyhow::Result<()> {
-        self.say("configure and start: ports are closed, and the packaged client opens them");
+        Self::say("configure and start: ports are closed, and the packaged client opens them");
         self.shell(&format!(
             "cd /etc/letmein && letmein gen-key -o keys/alice.key -u 1 >/dev/null
              sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
@@ -148,7 +148,7 @@ impl Site {
     }
 
     fn upgraded(&self) -> anyhow::Result<()> {
-        self.say("upgrade: another process, the same lease, and no gap");
+        Self::say("upgrade: another process, the same lease, and no gap");
         let before = self.machine.property(SERVICE, "MainPID")?;
         self.shell(&format!("dpkg -i /packages/letmeind_{NEWER}_*.deb"))?;
         self.machine.wait_for_state(SERVICE, "active")?;
@@ -160,7 +160,7 @@ impl Site {
     }
 
     fn removed(&self) -> anyhow::Result<()> {
-        self.say("remove: ports stay closed");
+        Self::say("remove: ports stay closed");
         self.shell("dpkg --remove letmeind")?;
         ensure!(
             self.machine.run(&["pidof", "letmeind"]).is_err(),
@@ -170,7 +170,7 @@ impl Site {
     }
 
     fn purged(&self) -> anyhow::Result<()> {
-        self.say("purge: nothing is left but the user's key and its folder");
+        Self::say("purge: nothing is left but the user's key and its folder");
         self.shell("dpkg --purge letmeind letmein")?;
         self.outcome(&self.lab.other, Outcome::Open)?;
         let rules = self.machine.run(&["nft", "list", "ruleset"])?;
@@ -188,7 +188,7 @@ impl Site {
         Ok(())
     }
 
-    fn say(&self, what: &str) {
+    fn say(what: &str) {
         eprintln!("-- {what}");
     }
 

@@ -89,7 +89,7 @@ fn table(page: &mut String, rows: &[&str]) {
     let headings = rows.first().map(|row| cells(row)).unwrap_or_default();
     for row in rows.iter().skip(2) {
         let row = cells(row);
-        let (Some((first, rest)), _) = (row.split_first(), ()) else {
+        let Some((first, rest)) = row.split_first() else {
             continue;
         };
         let _infallible = writeln!(page, ".TP\n{}", guarded(&inline(first)));

@@ -176,7 +176,10 @@ impl Tree {
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
                 let file = entry.file_name().to_string_lossy().into_owned();
-                if file.ends_with(".md") {
+                if Path::new(&file)
+                    .extension()
+                    .is_some_and(|extension| extension == "md")
+                {
                     self.copy(&entry.path(), &format!("{folder}/{name}/{file}"), 0o644)?;
                 }
             }
