@@ -16,6 +16,7 @@ mod sender;
 
 use anyhow::Context as _;
 use contestant::Start;
+use letmein_tests::figures;
 use measure::{Case, Effort};
 use serde_json::{Value, json};
 use std::{env, io::Write as _, time::Duration};
@@ -46,7 +47,7 @@ const CONTESTANTS: [(&str, Start); 6] = [
 
 fn main() -> anyhow::Result<()> {
     let has = |flag: &str| env::args().any(|argument| argument == flag);
-    let (effort, rates) = if has("--quick") {
+    let (effort, rates) = if figures::quick() {
         (QUICK, &RATES[1..2])
     } else {
         (THOROUGH, &RATES[..])
