@@ -14,7 +14,7 @@ use nix::{
 };
 use std::{
     sync::Barrier,
-    thread::{available_parallelism, scope},
+    thread::{ScopedJoinHandle, available_parallelism, scope},
 };
 
 const ROUNDS: u32 = 11;
@@ -69,7 +69,7 @@ fn at_once(program: &Xdp, frame: &[u8], cpus: usize) -> anyhow::Result<f64> {
                 })
             })
             .collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
+        let joined = threads.into_iter().map(ScopedJoinHandle::join);
         joined
             .map(|joined| joined.unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked"))))
             .collect()
