@@ -8,6 +8,7 @@ pub mod channel;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod core_dumps;
 pub mod exchange;
 pub mod firewall;
 pub mod forwarding;

@@ -15,10 +15,10 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -151,11 +151,31 @@ impl Gate {
         Ok(())
     }
 
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("letmeind runs on");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Ends it as a crash does, without a chance to tidy up, and waits for it.
     pub fn kill(mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGKILL)?;
         self.process.wait()?;
         Ok(())
+    }
+
+    /// Ends it as a panic does, and tells how it ended.
+    pub fn crash(mut self) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::SIGABRT)?;
+        Ok(self.process.wait()?)
     }
 
     /// Runs `letmein` on `host` against `server`, with the right key or another, and returns its exit code.

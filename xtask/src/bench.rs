@@ -158,6 +158,6 @@ fn command(what: What, json: bool, quick: bool) -> Command {
 
 /// The programs that are measured, beside the benchmarks.
 fn build_release() -> anyhow::Result<()> {
-    release::server()?;
-    release::client()
+    release::for_measuring(release::SERVER)?;
+    release::for_measuring(release::CLIENT)
 }

@@ -30,7 +30,10 @@ pub fn page(title: &Title<'_>, markdown: &str, see_also: &str) -> String {
         } else if let Some(heading) = line.strip_prefix("### ") {
             section(&mut page, ".SS", heading);
         } else if trimmed.starts_with("```") {
-            let block: Vec<_> = lines.by_ref().take_while(|line| !line.trim_start().starts_with("```")).collect();
+            let block: Vec<_> = lines
+                .by_ref()
+                .take_while(|line| !line.trim_start().starts_with("```"))
+                .collect();
             verbatim(&mut page, &block);
         } else if line.starts_with("    ") && fresh {
             let mut block = vec![&line[4..]];
@@ -74,8 +77,14 @@ fn verbatim(page: &mut String, lines: &[&str]) {
 /// Each row is a paragraph under its first cell; the cells between are in a line of their own, with their headings.
 fn table(page: &mut String, rows: &[&str]) {
     let cells = |row: &str| -> Vec<String> {
-        let row = row.trim().trim_start_matches('|').trim_end_matches('|').replace("\\|", "\u{0}");
-        row.split(" | ").map(|cell| cell.trim().replace('\u{0}', "|")).collect()
+        let row = row
+            .trim()
+            .trim_start_matches('|')
+            .trim_end_matches('|')
+            .replace("\\|", "\u{0}");
+        row.split(" | ")
+            .map(|cell| cell.trim().replace('\u{0}', "|"))
+            .collect()
     };
     let headings = rows.first().map(|row| cells(row)).unwrap_or_default();
     for row in rows.iter().skip(2) {
@@ -123,7 +132,9 @@ fn without_targets(line: &str) -> String {
     let mut rest = line;
     let mut shown = String::new();
     while let Some((before, after)) = rest.split_once("](") {
-        let text = before.rfind('[').map_or(before.to_owned(), |at| format!("{}{}", &before[..at], &before[at + 1..]));
+        let text = before.rfind('[').map_or(before.to_owned(), |at| {
+            format!("{}{}", &before[..at], &before[at + 1..])
+        });
         shown.push_str(&text);
         rest = after.split_once(')').map_or("", |(_target, after)| after);
     }
@@ -132,13 +143,22 @@ fn without_targets(line: &str) -> String {
 
 /// So that groff shows what is written.
 fn escaped(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('^', "\\(ha");
-    text.replace('~', "\\(ti").replace('"', "\\(dq").replace('\'', "\\(aq")
+    let text = text
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('^', "\\(ha");
+    text.replace('~', "\\(ti")
+        .replace('"', "\\(dq")
+        .replace('\'', "\\(aq")
 }
 
 /// A line that would be a request is none.
 fn guarded(line: &str) -> String {
-    if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() }
+    if line.starts_with(['.', '\'']) {
+        format!("\\&{line}")
+    } else {
+        line.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +166,11 @@ mod tests {
     use super::{Title, page};
 
     fn of(markdown: &str) -> String {
-        let title = Title { name: "x.toml", about: "y", version: "1" };
+        let title = Title {
+            name: "x.toml",
+            about: "y",
+            version: "1",
+        };
         let page = page(&title, markdown, ".BR z (1)");
         let (_, body) = page.split_once(".SH DESCRIPTION\n").unwrap();
         body.strip_suffix(".SH SEE ALSO\n.BR z (1)\n").unwrap().to_owned()
@@ -166,7 +190,9 @@ mod tests {
     #[test]
     fn blocks_lists_and_headings() {
         assert_eq!(
-            of("# Title\n\nText\nmore.\n\n## `[gate]`\n\n- **One**, a\n  b\n- two\n\n```toml\n.x = 'y'\n```\n\n    code\n"),
+            of(
+                "# Title\n\nText\nmore.\n\n## `[gate]`\n\n- **One**, a\n  b\n- two\n\n```toml\n.x = 'y'\n```\n\n    code\n"
+            ),
             ".PP\nText\nmore.\n.SH \\fB[GATE]\\fR\n.IP \\(bu 2\n\\fBOne\\fR, a\nb\n.IP \\(bu 2\ntwo\n\
              .PP\n.RS 4\n.nf\n\\&.x = \\(aqy\\(aq\n.fi\n.RE\n.PP\n.RS 4\n.nf\ncode\n.fi\n.RE\n"
         );
