@@ -43,7 +43,7 @@ pub struct Options {
     /// Print the medians as one JSON object.
     #[arg(long, global = true)]
     json: bool,
-    /// A smoke run of `packet`, `flood` or `memory`, which shows that it works and nothing else.
+    /// A smoke run, which shows that it works and nothing else.
     #[arg(long, global = true)]
     quick: bool,
 }

@@ -16,6 +16,7 @@ mod sender;
 
 use anyhow::Context as _;
 use contestant::Start;
+use letmein_tests::figures;
 use measure::{Case, Effort};
 use serde_json::{Value, json};
 use std::{env, io::Write as _, time::Duration};
@@ -46,7 +47,7 @@ const CONTESTANTS: [(&str, Start); 6] = [
 
 fn main() -> anyhow::Result<()> {
     let has = |flag: &str| env::args().any(|argument| argument == flag);
-    let (effort, rates) = if has("--quick") {
+    let (effort, rates) = if figures::quick() {
         (QUICK, &RATES[1..2])
     } else {
         (THOROUGH, &RATES[..])
@@ -60,9 +61,9 @@ fn main() -> anyhow::Result<()> {
             .map(|(name, start)| memory::of(name, *start, effort.knocks))
             .collect();
         let footprints = footprints?;
-        let json = footprints.iter().map(memory::Footprint::json);
-        let text = footprints.iter().map(ToString::to_string);
-        return print(has("--json"), "gates", json.collect(), text.collect());
+        let json: Vec<_> = footprints.iter().map(memory::Footprint::json).collect();
+        let text: Vec<_> = footprints.iter().map(ToString::to_string).collect();
+        return print(has("--json"), "gates", &json, &text);
     }
     let mut cases = Vec::new();
     for (name, start) in contestants {
@@ -85,12 +86,14 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
-    let json = cases.iter().map(Case::json).collect();
-    let text = std::iter::once(HEADINGS.to_owned()).chain(cases.iter().map(line));
-    print(has("--json"), "cases", json, text.collect())
+    let json: Vec<_> = cases.iter().map(Case::json).collect();
+    let text: Vec<_> = std::iter::once(HEADINGS.to_owned())
+        .chain(cases.iter().map(line))
+        .collect();
+    print(has("--json"), "cases", &json, &text)
 }
 
-fn print(json: bool, name: &str, values: Vec<Value>, lines: Vec<String>) -> anyhow::Result<()> {
+fn print(json: bool, name: &str, values: &[Value], lines: &[String]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", json!({ name: values }))?;

@@ -120,8 +120,9 @@ fn measure(contestant: &Contestant, effort: Effort, progress: &Progress) -> anyh
         taken: (count(end.received - begin.received) / sent).min(1.0),
         knocks,
         took,
-        server: (alone.server - begin.server).as_secs_f64() / count(alone.sent - begin.sent) * 1e6,
-        softirq: (end.softirq - begin.softirq).as_secs_f64() / sent * 1e6,
+        server: alone.server.saturating_sub(begin.server).as_secs_f64() / count(alone.sent - begin.sent)
+            * 1e6,
+        softirq: end.softirq.saturating_sub(begin.softirq).as_secs_f64() / sent * 1e6,
     })
 }
 

@@ -49,11 +49,14 @@ fn measure(
     let mut maps = HashMap::new();
     for pid in &family {
         let folder = Path::new("/proc").join(pid.to_string());
-        resident_kib += resident(&folder)?;
-        for entry in fs::read_dir(folder.join("fdinfo"))? {
-            maps.extend(bpf_object(&entry?.path()));
+        // One that has just ended has no memory any more.
+        resident_kib += resident(&folder).unwrap_or_default();
+        let descriptors = fs::read_dir(folder.join("fdinfo"));
+        for entry in descriptors.into_iter().flatten().flatten() {
+            maps.extend(bpf_object(&entry.path()));
         }
     }
+    anyhow::ensure!(resident_kib > 0, "the kernel does not tell what a process takes");
     Ok(Footprint {
         contestant,
         processes: family.len(),
@@ -64,9 +67,9 @@ fn measure(
     })
 }
 
-fn resident(process: &Path) -> anyhow::Result<u64> {
-    let text = fs::read_to_string(process.join("smaps_rollup"))?;
-    field(&text, "Pss:").context("the kernel does not tell what a process takes")
+fn resident(process: &Path) -> Option<u64> {
+    let text = fs::read_to_string(process.join("smaps_rollup")).ok()?;
+    field(&text, "Pss:")
 }
 
 /// What the descriptor of a BPF map or program stands for, and its bytes. Two processes may have the same one.

@@ -95,7 +95,7 @@ pub fn fwknop() -> anyhow::Result<Contestant> {
         .args(["--access-file", &path("access.conf").to_string_lossy()])
         .args(["--run-dir", &folder.path().to_string_lossy()]);
     let server = Running::start(command, &path("log"))?;
-    server.wait_for(&path("log"), "Starting fwknopd main event loop")?;
+    wait_for(&path("log"), "Starting fwknopd main event loop")?;
     let client = unpacked("fwknop-client", "usr/bin/fwknop")?;
     let knock = move |source: &str, gate: &str| {
         let mut command = Command::new(&client);
@@ -277,19 +277,20 @@ impl Running {
     fn pid(&self) -> Pid {
         Pid::from_raw(self.0.id().cast_signed())
     }
+}
 
-    fn wait_for(&self, log: &Path, text: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let said = fs::read_to_string(log)?;
-            if said.contains(text) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("waiting for {text:?}: {said}");
-            }
-            sleep(GLANCE);
+/// Waits until a server has written this into its log.
+fn wait_for(log: &Path, text: &str) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = fs::read_to_string(log)?;
+        if said.contains(text) {
+            return Ok(());
         }
+        if Instant::now() > deadline {
+            bail!("waiting for {text:?}: {said}");
+        }
+        sleep(GLANCE);
     }
 }
 

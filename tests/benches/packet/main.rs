@@ -59,7 +59,8 @@ fn main() -> anyhow::Result<()> {
     }
 
     let mut figures = Figures::default();
-    for _ in 0..rounds() {
+    let rounds = if figures::quick() { 1 } else { ROUNDS };
+    for _ in 0..rounds {
         figures.add("bare_ns", run(bare, &hot[0].frame, CHEAP)?.1);
         for case in &hot {
             let repeat = if case.is_dear() { DEAR } else { CHEAP };
@@ -93,12 +94,6 @@ fn main() -> anyhow::Result<()> {
         beyond("silent_replay_ns"),
         format!("forged_challenge_ns: {ratio:.2} x native_hmac_ns"),
     ])
-}
-
-/// One is enough to see that it works.
-fn rounds() -> u32 {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    if quick { 1 } else { ROUNDS }
 }
 
 /// Runs the program on a frame. Returns its verdict and the nanoseconds for each run.
