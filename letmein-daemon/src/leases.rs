@@ -1,7 +1,9 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
+mod by_hand;
 mod cuts;
 mod ends;
+mod opener;
 mod others;
 
 use crate::{
@@ -10,10 +12,12 @@ use crate::{
     firewall::{Firewall, FirewallError, LeaseKey},
     xdp::{Shield, XdpError},
 };
+pub use by_hand::Living;
 use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
+pub use opener::Opener;
 use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
 use thiserror::Error;
 use tracing::{error, info, warn};
@@ -55,7 +59,7 @@ pub struct Leases {
     firewall: Firewall,
     shield: Option<Shield>,
     limit: u32,
-    ends: Ends,
+    ends: Ends<Opener>,
     cuts: Cuts,
     /// The rules could not be put back: nobody tries that again for a knock.
     broken: bool,
@@ -91,7 +95,7 @@ impl Leases {
         for lease in leases {
             if taken.firewall.plans(&lease.key) {
                 let end = after(now, lease.remaining + ROUNDING);
-                taken.ends.set(lease.key, end);
+                taken.ends.set(lease.key, end, Opener::Unknown);
                 if taken.firewall.cuts(&lease.key) {
                     taken.cuts.set(lease.key, end);
                 }
@@ -136,21 +140,31 @@ impl Leases {
         address: IpAddr,
         lease: Duration,
     ) -> Result<(), LeaseError> {
+        self.open_for(Opener::User(user.id), &user.name, resource, address, lease)
+    }
+
+    fn open_for(
+        &mut self,
+        opener: Opener,
+        name: &str,
+        resource: &Resource,
+        address: IpAddr,
+        lease: Duration,
+    ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.make_room(&keys)?;
         self.open_in_the_firewall(&keys, lease)?;
         // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
         let end = after(clock::monotonic(), lease);
         for key in &keys {
-            self.ends.set(*key, end);
+            self.ends.set(*key, end, opener);
         }
         self.admit(&keys, end)?;
         for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
             self.cuts.set(*key, end);
         }
         info!(
-            "{} opened {} ({}) for {} until {} ({})",
-            user.name,
+            "{name} opened {} ({}) for {} until {} ({})",
             resource.name,
             resource.port_list(),
             holder(resource, address),
@@ -162,13 +176,7 @@ impl Leases {
 
     /// Closes all ports of the resource for `address`. That none was open is no error.
     pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
-        let keys = keys(resource, address);
-        self.shut_out(&keys);
-        let closed = self.firewall.close(&keys)?;
-        for key in &keys {
-            self.ends.remove(key);
-            self.cuts.remove(key);
-        }
+        let (closed, cut) = self.revoke(&keys(resource, address))?;
         let what = if closed == 0 {
             "revoked, though it was not open,"
         } else {
@@ -182,13 +190,6 @@ impl Leases {
             holder(resource, address)
         );
         if resource.cut {
-            let cut = self.firewall.cut(&keys).inspect_err(|_| {
-                // To be tried again soon.
-                let now = clock::monotonic();
-                for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
-                    self.cuts.set(*key, now);
-                }
-            })?;
             info!(
                 "ended {cut} connections to {} from {}",
                 resource.name,

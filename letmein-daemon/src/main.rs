@@ -1,15 +1,17 @@
 //! The command line of `letmeind`.
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
     instance::Instance,
+    operator::{self, DEFAULT_SOCKET},
     server, trial,
 };
 use std::{
     io::{self, Write as _},
+    net::IpAddr,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -66,6 +68,50 @@ enum Command {
         #[arg(short, long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// How the gate that runs is: interfaces, leases, packets genuine and refused.
+    Status {
+        #[command(flatten)]
+        running: Running,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Who may come in now, where to, and how long still.
+    Leases {
+        #[command(flatten)]
+        running: Running,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close leases before their time.
+    Revoke {
+        #[command(flatten)]
+        running: Running,
+        /// Whose: an address, a user's name, or "all".
+        #[arg(value_name = "ADDRESS|USER|all")]
+        whose: String,
+    },
+    /// Open a resource for somebody who has not knocked.
+    Open {
+        #[command(flatten)]
+        running: Running,
+        /// The resource's name.
+        resource: String,
+        /// For whom.
+        address: IpAddr,
+        /// For how long, such as 10m, instead of the resource's own time.
+        #[arg(long = "for", value_name = "TIME", value_parser = operator::open::parse_time)]
+        time: Option<Duration>,
+    },
+}
+
+/// Which letmeind that runs.
+#[derive(Args)]
+struct Running {
+    /// Its socket: operator.socket in its configuration.
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -111,6 +157,15 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::Status { running, json } => operator::status::run(&running.socket, json),
+        Command::Leases { running, json } => operator::leases::run(&running.socket, json),
+        Command::Revoke { running, whose } => operator::revoke::run(&running.socket, whose),
+        Command::Open {
+            running,
+            resource,
+            address,
+            time,
+        } => operator::open::run(&running.socket, &resource, address, time),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.

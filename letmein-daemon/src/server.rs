@@ -9,7 +9,7 @@ use crate::{
     instance::Instance,
     interfaces::{self, Interfaces},
     leases::{self, Leases},
-    remembered, silent,
+    operator, remembered, silent,
     trial::on_trial,
     userspace_gate::UserspaceGate,
     xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
@@ -134,12 +134,35 @@ async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
     for listener in tcp_sockets {
         spawn_local(tcp::serve(listener, Rc::clone(&connections), Rc::clone(&state)));
     }
+    operators(&gate, &state);
     // Whoever waits for this line may send a signal right after it.
     let signals = Signals::register()?;
     info!("ready on port {}", settings.port);
     until_stopped(&gate, signals).await?;
     remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
     Ok(())
+}
+
+/// Serves operators. That it cannot be done is no reason to leave the ports alone.
+fn operators(gate: &Rc<udp::Gate>, state: &Rc<State>) {
+    let settings = &state.config.operator;
+    let (socket, group) = (&settings.socket, settings.group);
+    let probe = operator::Probe {
+        program: match &**gate {
+            udp::Gate::Kernel(kernel) => kernel.borrow().program_id().ok(),
+            udp::Gate::Userspace(_) => None,
+        },
+        counters: {
+            let gate = Rc::clone(gate);
+            Box::new(move || counters(&gate))
+        },
+    };
+    let desk = Rc::new(operator::Desk::new(Rc::clone(state), probe));
+    spawn_local(Rc::clone(&desk).watch());
+    match operator::bind(socket, group) {
+        Ok(listener) => drop(spawn_local(operator::serve(listener, group, desk))),
+        Err(error) => warn!("operators cannot be served: {error:#}"),
+    }
 }
 
 /// Forgets ended leases for good.

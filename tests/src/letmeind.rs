@@ -14,6 +14,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// The operator's socket, in the folder of the configuration.
+pub(crate) const SOCKET: &str = "letmeind.sock";
+
 /// A daemon to be started.
 pub struct Letmeind<'a> {
     host: &'a Host,
@@ -35,7 +38,16 @@ impl<'a> Letmeind<'a> {
     pub fn new(host: &'a Host, configuration: &str) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         write_key(&folder.path().join("alice.key"), &KEY)?;
-        fs::write(folder.path().join("letmeind.toml"), configuration)?;
+        // Each has its own, unless the test names one: many run at the same time.
+        let operator = if configuration.contains("[operator]") {
+            String::new()
+        } else {
+            format!("\n[operator]\nsocket = {:?}\n", folder.path().join(SOCKET))
+        };
+        fs::write(
+            folder.path().join("letmeind.toml"),
+            format!("{configuration}{operator}"),
+        )?;
         let under = Vec::new();
         Ok(Self { host, folder, under })
     }

@@ -23,6 +23,7 @@ pub use raw::{ErrorPolicy, XdpMode};
 
 use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
+use nix::unistd::Gid;
 use std::{
     collections::HashMap,
     fmt,
@@ -41,6 +42,8 @@ pub struct Config {
     pub gate: Gate,
     /// How ports are closed and opened.
     pub firewall: FirewallSettings,
+    /// Who watches over it, and how.
+    pub operator: OperatorSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
 }
@@ -91,6 +94,8 @@ pub struct FirewallSettings {
     pub mode: Mode,
     /// Leases that may live at one time.
     pub max_leases: u32,
+    /// The longest that a lease may be for.
+    pub max_lease: Duration,
     /// Chain mode: the chain for what is forwarded.
     pub forward_chain: String,
     /// Chain mode: the chain for what this machine sends.
@@ -99,8 +104,19 @@ pub struct FirewallSettings {
     pub inside: Vec<String>,
 }
 
+/// Section `[operator]`.
+#[derive(Debug)]
+pub struct OperatorSettings {
+    /// Where commands such as `letmeind status` come in.
+    pub socket: PathBuf,
+    /// Who may use it besides root.
+    pub group: Option<Gid>,
+}
+
 /// A user: a key and what it opens.
 pub struct User {
+    /// What the user's client calls itself.
+    pub id: UserId,
     /// The section's name, for the log.
     pub name: String,
     /// The key, ready to verify with.

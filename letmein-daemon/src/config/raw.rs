@@ -30,6 +30,7 @@ pub(super) type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
 pub(super) struct File {
     pub gate: Given<Gate>,
     pub firewall: Given<Firewall>,
+    pub operator: Given<Operator>,
     #[serde(default)]
     pub resources: Named<Resource>,
     #[serde(default)]
@@ -82,6 +83,17 @@ pub(super) struct Firewall {
     pub max_lease: Given<DurationText>,
     pub max_leases: Given<i64>,
     pub shield: Given<Shield>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [operator]"
+)]
+pub(super) struct Operator {
+    pub socket: Given<PathBuf>,
+    pub group: Given<String>,
 }
 
 #[derive(Deserialize)]

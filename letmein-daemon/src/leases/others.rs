@@ -1,6 +1,6 @@
 //! What somebody else does to rules and leases, and what is put back of it.
 
-use super::{LeaseError, Leases, ROUNDING, after};
+use super::{LeaseError, Leases, Opener, ROUNDING, after};
 use crate::{
     clock,
     firewall::{Changes, Lease, LeaseKey},
@@ -17,7 +17,7 @@ impl Leases {
                 continue;
             }
             let end = after(now, lease.remaining + ROUNDING);
-            self.ends.set(lease.key, end);
+            self.ends.set(lease.key, end, Opener::Unknown);
             if self.firewall.cuts(&lease.key) {
                 self.cuts.set(lease.key, end);
             }

@@ -37,6 +37,8 @@ pub struct Link {
     pub name: String,
     /// The XDP programs that are attached, by their numbers.
     pub programs: Vec<u32>,
+    /// Those of them that run in the driver.
+    pub native: Vec<u32>,
 }
 
 impl Links {
@@ -121,6 +123,9 @@ pub(crate) fn read_link(payload: &[u8]) -> Option<Link> {
                     if let XdpAttrs::ProgId(id) | XdpAttrs::DrvProgId(id) | XdpAttrs::SkbProgId(id) = program
                     {
                         link.programs.push(id);
+                    }
+                    if let XdpAttrs::DrvProgId(id) = program {
+                        link.native.push(id);
                     }
                 }
             }

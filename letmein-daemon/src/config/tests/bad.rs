@@ -33,7 +33,7 @@ fn syntax_and_shape() {
         (
             "\n\n[gaet]",
             3,
-            "unknown field `gaet`, expected one of `gate`, `firewall`, `resources`, `users`",
+            "unknown field `gaet`, expected one of `gate`, `firewall`, `operator`, `resources`, `users`",
         ),
         ("[firewall]\n\nclose = 1", 3, "unknown field `close`"),
         ("[users.a]\nid = \"1\"\nkeyfile = 1", 3, "unknown field `keyfile`"),
@@ -499,4 +499,23 @@ fn a_resource_without_a_usable_id_may_still_be_named() {
         "{GATE}[resources.ssh]\nid = \"x\"\nports = [\"tcp/22\"]\n[users.a]\nid = \"1\"\nkey = \"{KEY}\"\nresources = [\"ssh\"]"
     );
     refused(&text, &[(4, "is no id")]);
+}
+
+#[test]
+fn operators() {
+    let long = format!("/run/{}", "s".repeat(120));
+    for (option, part) in [
+        ("socket = \"gate.sock\"", "operator.socket is an absolute path"),
+        ("socket = \"/\"", "operator.socket is an absolute path"),
+        (&*format!("socket = \"{long}\""), "at most 107 bytes"),
+        (
+            "group = \"no-such-group\"",
+            "operator.group: there is no group \"no-such-group\" on this machine; `groupadd --system`",
+        ),
+    ] {
+        refused(
+            &format!("{GATE}[operator]\n{option}\n"),
+            &[(GATE.lines().count() + 2, part)],
+        );
+    }
 }

@@ -17,7 +17,7 @@ const EXAMPLE: &str = include_str!("../../../letmeind.toml");
 const DOCS: &str = include_str!("../../../../docs/configuration.md");
 
 /// Options that are commented out and have no default: what is shown is an example.
-const SHOWN_BY_EXAMPLE: [&str; 4] = ["key", "jump-input", "jump-forward", "jump-output"];
+const SHOWN_BY_EXAMPLE: [&str; 5] = ["key", "jump-input", "jump-forward", "jump-output", "group"];
 
 /// One option as a document shows it.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ fn options() -> Vec<(String, String)> {
     let sections = [
         ("gate", expected::<raw::Gate>(nonsense)),
         ("firewall", expected::<raw::Firewall>(nonsense)),
+        ("operator", expected::<raw::Operator>(nonsense)),
         ("resources", expected::<raw::Resource>(nonsense)),
         ("users", expected::<raw::User>(nonsense)),
     ];

@@ -30,6 +30,20 @@ fn defaults() {
     assert_eq!(config.firewall.max_leases, 65_536);
     assert_eq!(config.firewall.forward_chain, "LETMEIN-FORWARD");
     assert_eq!(config.firewall.inside, Vec::<String>::new());
+    assert_eq!(config.firewall.max_lease, Duration::from_hours(24));
+    assert_eq!(
+        config.operator.socket.to_str(),
+        Some("/run/letmein/letmeind.sock")
+    );
+    assert_eq!(config.operator.group, None);
+}
+
+#[test]
+fn operators() {
+    let text = format!("{GATE}[operator]\nsocket = \"/run/gate.sock\"\ngroup = \"root\"\n");
+    let operator = parse(&text).unwrap().operator;
+    assert_eq!(operator.socket.to_str(), Some("/run/gate.sock"));
+    assert_eq!(operator.group.map(nix::unistd::Gid::as_raw), Some(0));
 }
 
 #[test]

@@ -91,6 +91,7 @@ pub(super) fn check(
     let settings = FirewallSettings {
         mode,
         max_leases,
+        max_lease: longest,
         forward_chain: name(report, "chain", &firewall.forward_chain, "LETMEIN-FORWARD"),
         output_chain: name(report, "chain", &firewall.output_chain, "LETMEIN-OUTPUT"),
         inside: inside(report, firewall.inside_interfaces.as_ref()),

@@ -34,6 +34,7 @@ pub(super) fn check(
             users.insert(
                 UserId(id),
                 User {
+                    id: UserId(id),
                     name: name.to_owned(),
                     silent: silent.then(|| Box::new(silent::Keys::derive(&key))),
                     key,

@@ -1,0 +1,66 @@
+//! Section `[operator]`.
+
+use crate::{
+    config::{
+        OperatorSettings,
+        error::Report,
+        raw::{self, Given},
+    },
+    operator::DEFAULT_SOCKET,
+};
+use nix::unistd::{Gid, Group};
+use std::path::PathBuf;
+use toml::Spanned;
+
+/// `sun_path` of `unix(7)` has 108 bytes, the last of them zero.
+const LONGEST_PATH: usize = 107;
+
+pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Operator>) -> OperatorSettings {
+    let operator = given.map(Spanned::into_inner).unwrap_or_default();
+    OperatorSettings {
+        socket: socket(report, operator.socket.as_ref()),
+        group: group(report, "operator.group", operator.group.as_ref()),
+    }
+}
+
+fn socket(report: &mut Report<'_>, given: Option<&Spanned<PathBuf>>) -> PathBuf {
+    let Some(path) = given else {
+        return PathBuf::from(DEFAULT_SOCKET);
+    };
+    if !is_usable(path.get_ref()) {
+        report.add(
+            &path.span(),
+            format!(
+                "operator.socket is an absolute path of at most {LONGEST_PATH} bytes, such as \"{DEFAULT_SOCKET}\""
+            ),
+        );
+    }
+    path.get_ref().clone()
+}
+
+/// Whether a socket can have this path.
+fn is_usable(path: &std::path::Path) -> bool {
+    path.is_absolute() && path.file_name().is_some() && path.as_os_str().len() <= LONGEST_PATH
+}
+
+fn group(report: &mut Report<'_>, option: &str, given: Option<&Spanned<String>>) -> Option<Gid> {
+    let name = given?;
+    match Group::from_name(name.get_ref()) {
+        Ok(Some(group)) => return Some(group.gid),
+        Ok(None) => report.add(
+            &name.span(),
+            format!(
+                "{option}: there is no group {:?} on this machine; `groupadd --system` makes one",
+                name.get_ref()
+            ),
+        ),
+        Err(error) => report.add(
+            &name.span(),
+            format!(
+                "{option}: cannot look for the group {:?}: {error}",
+                name.get_ref()
+            ),
+        ),
+    }
+    None
+}
