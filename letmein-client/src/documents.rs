@@ -35,7 +35,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
 fn examples() -> Vec<String> {
     let mut examples = Vec::new();
     let mut lines = DOCS.lines();
-    while let Some(fence) = lines.find(|line| line.trim_start() == "```toml") {
+    while let Some(fence) = lines.find(|line| line.trim_start().starts_with("```toml")) {
         let indent = fence.len() - fence.trim_start().len();
         let block = lines.by_ref().take_while(|line| line.trim_start() != "```");
         examples.push(block.fold(String::new(), |text, line| {

@@ -5,6 +5,7 @@ mod cuts;
 mod ends;
 mod opener;
 mod others;
+mod recent;
 
 use crate::{
     clock,
@@ -18,6 +19,8 @@ pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
 pub use opener::Opener;
+pub use recent::Event;
+use recent::Recent;
 use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
 use thiserror::Error;
 use tracing::{error, info, warn};
@@ -61,6 +64,7 @@ pub struct Leases {
     limit: u32,
     ends: Ends<Opener>,
     cuts: Cuts,
+    recent: Recent,
     /// The rules could not be put back: nobody tries that again for a knock.
     broken: bool,
 }
@@ -89,6 +93,7 @@ impl Leases {
             limit: config.firewall.max_leases,
             ends: Ends::default(),
             cuts: Cuts::default(),
+            recent: Recent::default(),
             broken: false,
         };
         let mut orphans = Vec::new();
@@ -163,11 +168,13 @@ impl Leases {
         for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
             self.cuts.set(*key, end);
         }
+        let holder = holder(resource, address);
+        self.recent.note(name, "opened", &resource.name, holder.clone());
         info!(
             "{name} opened {} ({}) for {} until {} ({})",
             resource.name,
             resource.port_list(),
-            holder(resource, address),
+            holder,
             until(lease),
             human(lease),
         );
@@ -177,6 +184,9 @@ impl Leases {
     /// Closes all ports of the resource for `address`. That none was open is no error.
     pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
         let (closed, cut) = self.revoke(&keys(resource, address))?;
+        let holder = holder(resource, address);
+        self.recent
+            .note(&user.name, "closed", &resource.name, holder.clone());
         let what = if closed == 0 {
             "revoked, though it was not open,"
         } else {
@@ -187,14 +197,10 @@ impl Leases {
             user.name,
             resource.name,
             resource.port_list(),
-            holder(resource, address)
+            holder
         );
         if resource.cut {
-            info!(
-                "ended {cut} connections to {} from {}",
-                resource.name,
-                holder(resource, address)
-            );
+            info!("ended {cut} connections to {} from {holder}", resource.name);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ pub mod instance;
 pub mod interfaces;
 pub mod leases;
 pub mod netlink;
+pub mod notify;
 pub mod operator;
 pub mod protocol;
 pub mod remembered;

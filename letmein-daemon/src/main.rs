@@ -84,6 +84,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch the gate on a screen: packets, reasons, sources, leases, knocks. "q" quits.
+    Top {
+        #[command(flatten)]
+        running: Running,
+    },
     /// Close leases before their time.
     Revoke {
         #[command(flatten)]
@@ -159,6 +164,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Status { running, json } => operator::status::run(&running.socket, json),
         Command::Leases { running, json } => operator::leases::run(&running.socket, json),
+        Command::Top { running } => operator::top::run(&running.socket),
         Command::Revoke { running, whose } => operator::revoke::run(&running.socket, whose),
         Command::Open {
             running,

@@ -9,7 +9,7 @@ use crate::{
     instance::Instance,
     interfaces::{self, Interfaces},
     leases::{self, Leases},
-    operator, remembered, silent,
+    notify, operator, remembered, silent,
     trial::on_trial,
     userspace_gate::UserspaceGate,
     xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
@@ -23,7 +23,7 @@ use tokio::{
     task::{LocalSet, spawn_local},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How often the log says what was refused, if anything was.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -134,35 +134,48 @@ async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
     for listener in tcp_sockets {
         spawn_local(tcp::serve(listener, Rc::clone(&connections), Rc::clone(&state)));
     }
-    operators(&gate, &state);
+    operators(&gate, &state)?;
     // Whoever waits for this line may send a signal right after it.
     let signals = Signals::register()?;
     info!("ready on port {}", settings.port);
+    notify::ready(&format!("serving knocks on port {}", settings.port));
     until_stopped(&gate, signals).await?;
     remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
     Ok(())
 }
 
 /// Serves operators. That it cannot be done is no reason to leave the ports alone.
-fn operators(gate: &Rc<udp::Gate>, state: &Rc<State>) {
+fn operators(gate: &Rc<udp::Gate>, state: &Rc<State>) -> anyhow::Result<()> {
     let settings = &state.config.operator;
     let (socket, group) = (&settings.socket, settings.group);
+    let refused: Box<dyn FnMut() -> anyhow::Result<_>> = match &**gate {
+        udp::Gate::Kernel(kernel) => {
+            let mut refused = kernel.borrow_mut().refused()?;
+            Box::new(move || Ok(refused.next_round()?))
+        }
+        udp::Gate::Userspace(gate) => {
+            let gate = Rc::clone(gate);
+            Box::new(move || Ok(gate.next_round()))
+        }
+    };
     let probe = operator::Probe {
         program: match &**gate {
-            udp::Gate::Kernel(kernel) => kernel.borrow().program_id().ok(),
+            udp::Gate::Kernel(kernel) => Some(kernel.borrow().program_id()?),
             udp::Gate::Userspace(_) => None,
         },
         counters: {
             let gate = Rc::clone(gate);
             Box::new(move || counters(&gate))
         },
+        refused: RefCell::new(refused),
     };
     let desk = Rc::new(operator::Desk::new(Rc::clone(state), probe));
     spawn_local(Rc::clone(&desk).watch());
     match operator::bind(socket, group) {
         Ok(listener) => drop(spawn_local(operator::serve(listener, group, desk))),
-        Err(error) => warn!("operators cannot be served: {error:#}"),
+        Err(error) => error!("operators cannot be served: {error:#}"),
     }
+    Ok(())
 }
 
 /// Forgets ended leases for good.
@@ -292,11 +305,13 @@ impl Signals {
 async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
+    let mut watchdog = notify::Watchdog::asked_for();
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
+            () = watchdog.due() => notify::alive(),
             _ = signals.report.recv() => {
                 reported = counters(gate)?;
                 info!("{}", counters_line(&reported));
@@ -310,6 +325,7 @@ async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result
             }
         }
     }
+    notify::stopping();
     info!("stopping; protected ports stay closed and leases run on");
     Ok(())
 }

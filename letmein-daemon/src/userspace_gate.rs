@@ -4,18 +4,26 @@ use crate::{clock, config::Config, exchange::Exchanges, silent::tags::Change};
 use letmein_common::{
     ResourceId, UserId,
     bucket::Limit,
-    gate::{self, Tables},
+    gate::{self, Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
     reason::{Counters, Reason},
+    sample::{Refused, Sampling},
     source::{Address, Prefixes},
     wire::silent,
 };
 use lru::LruCache;
-use std::{cell::RefCell, collections::HashMap, net::SocketAddr, num::NonZeroUsize};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    net::SocketAddr,
+    num::NonZeroUsize,
+};
 
 /// As many networks as the XDP program keeps a bucket for.
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// As many as it knows that have proved a key.
+const ACQUAINTED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// What becomes of a datagram.
 pub enum Verdict {
@@ -33,12 +41,20 @@ pub struct UserspaceGate {
     prefixes: Prefixes,
     answer_strangers: bool,
     buckets: RefCell<LruCache<Address, u64>>,
+    budget: Limit,
+    /// One thread makes the checks: it is the only CPU.
+    budgets: RefCell<Budgets>,
+    acquainted: RefCell<LruCache<Address, ()>>,
     salts: RefCell<LruCache<SaltKey, ()>>,
     challenge: bool,
     silent: bool,
     tags: RefCell<HashMap<u64, Tag>>,
     nonces: RefCell<LruCache<NonceKey, ()>>,
     counters: RefCell<Counters>,
+    port: u16,
+    /// What operators will be told of, as one CPU does.
+    told: RefCell<(Sampling, Vec<Refused>)>,
+    round: Cell<u32>,
 }
 
 impl UserspaceGate {
@@ -52,12 +68,18 @@ impl UserspaceGate {
             prefixes: settings.prefixes,
             answer_strangers: settings.answer_strangers != 0,
             buckets: RefCell::new(LruCache::new(BUCKETS)),
+            budget: settings.budget,
+            budgets: RefCell::default(),
+            acquainted: RefCell::new(LruCache::new(ACQUAINTED)),
             salts: RefCell::new(LruCache::new(salts)),
             challenge: settings.challenge != 0,
             silent: settings.silent != 0,
             tags: RefCell::default(),
             nonces: RefCell::new(LruCache::new(salts)),
             counters: RefCell::default(),
+            port: config.gate.port,
+            told: RefCell::default(),
+            round: Cell::default(),
         }
     }
 
@@ -81,7 +103,7 @@ impl UserspaceGate {
         let is_silent = datagram.len() == silent::LEN;
         if self.challenge && !(self.silent && is_silent) {
             let outcome = gate::check_challenge(&tables, datagram);
-            self.count(outcome);
+            self.count(&tables.address, outcome);
             return match outcome {
                 Ok(()) => Verdict::Pass,
                 Err(reason) if gate::hand_over(&tables, reason, self.answer_strangers) => Verdict::Pass,
@@ -89,11 +111,11 @@ impl UserspaceGate {
             };
         }
         let Some(message) = datagram.first_chunk().filter(|_| self.silent && is_silent) else {
-            self.count(Err(Reason::Length));
+            self.count(&tables.address, Err(Reason::Length));
             return Verdict::Drop;
         };
         let outcome = gate::check_silent(&tables, message);
-        self.count(outcome.map(drop));
+        self.count(&tables.address, outcome.map(drop));
         // No error policy answers a silent knock.
         outcome.map_or(Verdict::Drop, |(user, resource)| {
             Verdict::Silent(SilentKnock {
@@ -120,11 +142,23 @@ impl UserspaceGate {
         *self.counters.borrow()
     }
 
-    fn count(&self, outcome: Result<(), Reason>) {
+    /// A few of the refused packets since this was called last. From now on it tells of new ones.
+    pub fn next_round(&self) -> Vec<Refused> {
+        self.round.set(self.round.get().wrapping_add(1).max(1));
+        std::mem::take(&mut self.told.borrow_mut().1)
+    }
+
+    fn count(&self, source: &Address, outcome: Result<(), Reason>) {
         let mut counters = self.counters.borrow_mut();
         match outcome {
             Ok(()) => counters.genuine += 1,
-            Err(reason) => counters.refuse(reason),
+            Err(reason) => {
+                counters.refuse(reason);
+                let (sampling, told) = &mut *self.told.borrow_mut();
+                if sampling.take(self.round.get()) {
+                    told.push(Refused::new(*source, self.port.into(), reason));
+                }
+            }
         }
     }
 }
@@ -158,6 +192,34 @@ impl Tables for View<'_> {
             *bucket = next;
         }
         next.is_some()
+    }
+
+    fn has_budget(&self, spender: Spender) -> bool {
+        let arrival = self.gate.budgets.borrow()[spender as usize];
+        self.gate.budget.take(arrival, clock::monotonic()).is_some()
+    }
+
+    fn take_budget(&self, spender: Spender) -> bool {
+        let arrival = &mut self.gate.budgets.borrow_mut()[spender as usize];
+        let next = self.gate.budget.take(*arrival, clock::monotonic());
+        if let Some(next) = next {
+            *arrival = next;
+        }
+        next.is_some()
+    }
+
+    fn is_acquainted(&self) -> bool {
+        let network = self.address.network(&self.gate.prefixes);
+        self.gate.acquainted.borrow_mut().get(&network).is_some()
+    }
+
+    fn acquaint(&self) {
+        let network = self.address.network(&self.gate.prefixes);
+        self.gate.acquainted.borrow_mut().put(network, ());
+    }
+
+    fn salt_seen(&self, key: &SaltKey) -> bool {
+        self.gate.salts.borrow().contains(key)
     }
 
     fn record_salt(&self, key: &SaltKey) -> bool {

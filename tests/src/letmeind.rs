@@ -42,7 +42,10 @@ impl<'a> Letmeind<'a> {
         let operator = if configuration.contains("[operator]") {
             String::new()
         } else {
-            format!("\n[operator]\nsocket = {:?}\n", folder.path().join(SOCKET))
+            format!(
+                "\n[operator]\nsocket = \"{}\"\n",
+                folder.path().join(SOCKET).display()
+            )
         };
         fs::write(
             folder.path().join("letmeind.toml"),

@@ -83,6 +83,8 @@ pub struct Gate {
     pub pin_directory: PathBuf,
     /// What a source network may send.
     pub limit: Limit,
+    /// How many HMACs each CPU computes, for each kind of sender.
+    pub budget: Limit,
     /// What a source network is.
     pub prefixes: Prefixes,
 }

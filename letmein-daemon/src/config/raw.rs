@@ -55,6 +55,7 @@ pub(super) struct Gate {
     pub max_connections_per_source: Given<i64>,
     pub rate: Given<i64>,
     pub burst: Given<i64>,
+    pub hmac_budget: Given<i64>,
     pub source_prefix_ipv4: Given<i64>,
     pub source_prefix_ipv6: Given<i64>,
     pub pending_challenges: Given<i64>,

@@ -1,6 +1,6 @@
 //! What an operator sees of leases, and does to them.
 
-use super::{LeaseError, Leases, Opener};
+use super::{Event, LeaseError, Leases, Opener};
 use crate::{clock, config::Resource, firewall::LeaseKey};
 use std::{net::IpAddr, time::Duration};
 
@@ -47,8 +47,19 @@ impl Leases {
         address: IpAddr,
         lease: Duration,
     ) -> Result<(), LeaseError> {
-        let name = format!("operator (uid {operator})");
+        let name = operator_name(operator);
         self.open_for(Opener::Operator(operator), &name, resource, address, lease)
+    }
+
+    /// What happened lately, the latest first.
+    pub fn recent(&self) -> impl Iterator<Item = &Event> {
+        self.recent.iter()
+    }
+
+    /// Takes note that an operator has revoked leases of an address, of a user, or all.
+    pub fn note_revocation(&mut self, operator: u32, whose: &str) {
+        let name = operator_name(operator);
+        self.recent.note(&name, "revoked", "leases", whose.to_owned());
     }
 
     /// Closes these leases, and ends the connections of those with `cut`. Returns how many of each.
@@ -76,4 +87,9 @@ impl Leases {
         })?;
         Ok((closed, ended))
     }
+}
+
+/// As the log calls a user of this machine.
+fn operator_name(user: u32) -> String {
+    format!("operator (uid {user})")
 }

@@ -12,6 +12,9 @@ use std::{
 /// How long letmeind may take for a line: it may be busy with a million leases.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What is said when it ends, is restarted, or has too many others to serve.
+const CLOSED: &str = "letmeind has closed the connection";
+
 /// A connection to a letmeind that runs.
 pub struct Client(BufReader<UnixStream>);
 
@@ -41,7 +44,10 @@ impl Client {
         let sent = self.0.get_mut().write_all(&line);
         match self.line() {
             Ok(line) => read(&line),
-            Err(error) => Err(sent.err().map_or(error, Into::into)),
+            Err(error) => match sent {
+                Ok(()) => Err(error),
+                Err(gone) => Err(anyhow::Error::from(gone).context(CLOSED)),
+            },
         }
     }
 
@@ -59,7 +65,7 @@ impl Client {
             .read_until(b'\n', &mut line)
             .context("letmeind does not answer")?;
         if line.last() != Some(&b'\n') {
-            bail!("letmeind has closed the connection");
+            bail!(CLOSED);
         }
         Ok(line)
     }

@@ -1,8 +1,8 @@
 //! What operators are told from, and what they act upon: everything of the daemon that this module needs.
 
-use super::{history::History, protocol::Answer};
+use super::{history::History, protocol::Answer, sources::Sources};
 use crate::server::State;
-use letmein_common::reason::Counters;
+use letmein_common::{reason::Counters, sample::Refused};
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
@@ -16,6 +16,8 @@ pub struct Probe {
     pub program: Option<u32>,
     /// What was counted so far.
     pub counters: Box<dyn Fn() -> anyhow::Result<Counters>>,
+    /// Some of the packets that were refused since this was called last.
+    pub refused: RefCell<Box<dyn FnMut() -> anyhow::Result<Vec<Refused>>>>,
 }
 
 /// What the commands share.
@@ -25,6 +27,7 @@ pub struct Desk {
     pub(super) probe: Probe,
     pub(super) started: Instant,
     pub(super) history: RefCell<History>,
+    pub(super) sources: RefCell<Sources>,
 }
 
 impl Desk {
@@ -36,6 +39,7 @@ impl Desk {
             probe,
             started: Instant::now(),
             history: RefCell::default(),
+            sources: RefCell::default(),
         }
     }
 
@@ -46,15 +50,23 @@ impl Desk {
         let mut told = false;
         loop {
             clock.tick().await;
-            match (self.probe.counters)() {
-                Ok(counters) => self.history.borrow_mut().note(Instant::now(), counters),
+            match self.look() {
                 Err(error) if !told => {
-                    warn!("the counters cannot be read: {error:#}");
+                    warn!("what was refused cannot be read: {error:#}");
                     told = true;
                 }
-                Err(_) => {}
+                _ => {}
             }
         }
+    }
+
+    fn look(&self) -> anyhow::Result<()> {
+        let counters = (self.probe.counters)()?;
+        let mut history = self.history.borrow_mut();
+        history.note(Instant::now(), counters);
+        let told = self.probe.refused.borrow_mut()()?;
+        self.sources.borrow_mut().note(&told, history.refused_lately());
+        Ok(())
     }
 }
 

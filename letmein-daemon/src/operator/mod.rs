@@ -14,7 +14,9 @@ pub mod protocol;
 pub mod revoke;
 mod serve;
 mod socket;
+mod sources;
 pub mod status;
+pub mod top;
 
 pub use desk::{Desk, Probe};
 pub use serve::serve;

@@ -18,6 +18,8 @@ pub const FORMAT: u32 = 1;
 pub enum Request {
     /// How the gate is.
     Status {},
+    /// What `letmeind top` shows.
+    Top {},
     /// All leases, in pages.
     Leases {},
     /// Closes leases.
@@ -42,6 +44,8 @@ pub enum Request {
 pub enum Answer {
     /// How the gate is.
     Status(Status),
+    /// What `letmeind top` shows.
+    Top(Box<Top>),
     /// Some leases, and whether more lines follow.
     Leases {
         /// In the order in which they end.
@@ -88,6 +92,47 @@ pub struct Status {
     pub refused: Count,
     /// The same by reason, in the order of `docs/counters.md`.
     pub reasons: Vec<Refusal>,
+}
+
+/// What a screen can show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Top {
+    /// How the gate is.
+    pub status: Status,
+    /// Who is refused most.
+    pub sources: Vec<Source>,
+    /// What happened lately, the latest first.
+    pub events: Vec<Event>,
+    /// The leases that end next.
+    pub leases: Vec<Lease>,
+}
+
+/// Who is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The address, which may be forged.
+    pub address: IpAddr,
+    /// About this many packets.
+    pub count: Count,
+    /// Why the latest one was refused.
+    pub reason: String,
+    /// Where that was for.
+    pub port: u16,
+}
+
+/// What somebody did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// How long ago.
+    pub seconds_ago: u64,
+    /// A user's name, or `operator (uid 0)`.
+    pub who: String,
+    /// `opened`, `closed`, `revoked`.
+    pub what: String,
+    /// The resource.
+    pub resource: String,
+    /// For whom.
+    pub address: String,
 }
 
 /// A configured interface.

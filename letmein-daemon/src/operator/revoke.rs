@@ -53,6 +53,7 @@ pub(super) async fn answer(desk: &Desk, operator: u32, whose: &str) -> anyhow::R
         }
         tokio::task::yield_now().await;
     }
+    desk.state.leases.borrow_mut().note_revocation(operator, whose);
     info!(
         "operator (uid {operator}) revoked {} leases of {whose}; {} connections ended",
         revoked.leases, revoked.connections

@@ -7,7 +7,7 @@ use super::{
     leases, open,
     peer::Peer,
     protocol::{Answer, LONGEST_REQUEST, Request},
-    revoke, status,
+    revoke, status, top,
 };
 use nix::unistd::{Gid, Uid};
 use std::{collections::VecDeque, io, os::unix::net, rc::Rc, time::Duration};
@@ -123,6 +123,7 @@ async fn converse(
         let operator = peer.user.as_raw();
         let answer = match request {
             Request::Status {} => status::answer(desk),
+            Request::Top {} => top::answer(desk),
             Request::Leases {} => {
                 leases::answer(desk, out).await?;
                 continue;

@@ -26,6 +26,17 @@ pub enum XdpError {
          section [gate] does without"
     )]
     Load(#[source] EbpfError),
+    /// A map is larger than the memory that the kernel gives this process.
+    #[error(
+        "the kernel has no memory for BPF map {map}; set lower seen-salts and pending-challenges in section [gate] or \
+         max-leases in section [firewall], or give letmeind more (`MemoryMax=` of its unit)"
+    )]
+    Memory {
+        /// The map's name.
+        map: String,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
     /// The object lacks a map or the program.
     #[error("the XDP object has no {0}; it does not belong to this letmeind")]
     Missing(&'static str),

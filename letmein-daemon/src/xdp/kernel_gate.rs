@@ -7,6 +7,7 @@ use super::{
     object::Object,
     packet_log::PacketLog,
     pin,
+    refused::RefusedPackets,
     shield::{Shield, ShieldPlan},
 };
 use crate::silent::tags::{Change, EPOCHS};
@@ -181,6 +182,12 @@ impl KernelGate {
         Knocks::new(take(&mut self.ebpf, "KNOCKS")?).map_err(XdpError::Ring)
     }
 
+    /// A few of the refused packets, once.
+    pub fn refused(&mut self) -> Result<RefusedPackets, XdpError> {
+        let ring = take(&mut self.ebpf, "REFUSED")?;
+        Ok(RefusedPackets::new(ring, take(&mut self.ebpf, "ROUND")?))
+    }
+
     /// What the program has counted since it was loaded, over all CPUs.
     pub fn counters(&self) -> Result<Counters, XdpError> {
         let cpus = self.counters.get(&0, 0).map_err(|source| XdpError::Map {
@@ -276,7 +283,17 @@ fn load_error(error: EbpfError) -> XdpError {
     {
         return XdpError::Permission;
     }
-    XdpError::Load(error)
+    match error {
+        EbpfError::MapError(MapError::CreateError { name, io_error, .. })
+            if io_error.kind() == io::ErrorKind::OutOfMemory =>
+        {
+            XdpError::Memory {
+                map: name,
+                source: io_error,
+            }
+        }
+        error => XdpError::Load(error),
+    }
 }
 
 /// Without `CAP_PERFMON` a program may do less, and the verifier says so where it does more. To root, the same error

@@ -7,6 +7,7 @@ mod knocks;
 mod object;
 mod packet_log;
 mod pin;
+mod refused;
 mod shield;
 
 pub use attach::{Attached, Mode};
@@ -16,4 +17,5 @@ pub use knocks::Knocks;
 pub use object::Object;
 pub use packet_log::PacketLog;
 pub use pin::forget;
+pub use refused::RefusedPackets;
 pub use shield::{Shield, ShieldPlan};

@@ -9,6 +9,8 @@
 mod commands;
 mod permissions;
 mod requests;
+mod sources;
+mod top;
 
 use letmein_tests::{
     gate::{Gate, KEY},

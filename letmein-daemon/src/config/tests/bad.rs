@@ -133,6 +133,11 @@ fn gate() {
         ("rate = -1", 3, "gate.rate is -1"),
         ("rate = 1000001", 3, "gate.rate is 1000001"),
         ("burst = 0", 3, "gate.burst is 0; it may be from 1"),
+        (
+            "hmac-budget = -1",
+            3,
+            "gate.hmac-budget is -1; it may be from 0 to 1000000",
+        ),
         ("source-prefix-ipv4 = 0", 3, "from 1 to 32"),
         ("source-prefix-ipv4 = 33", 3, "from 1 to 32"),
         ("source-prefix-ipv6 = 0", 3, "from 1 to 128"),

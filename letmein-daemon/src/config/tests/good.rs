@@ -62,6 +62,7 @@ fn everything_given() {
         max-connections-per-source = 2
         rate = 0
         burst = 0
+        hmac-budget = 1000
         source-prefix-ipv4 = 24
         source-prefix-ipv6 = 64
         pending-challenges = 7
