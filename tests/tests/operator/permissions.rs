@@ -37,8 +37,8 @@ fn status_as_user(socket: &Path, group: Option<&str>) -> Output {
 fn open_to_group(lab: &Lab, folder: &Path) -> Gate {
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
     let operator = format!(
-        "[operator]\nsocket = {:?}\ngroup = \"{}\"\n",
-        folder.join("socket"),
+        "[operator]\nsocket = \"{}\"\ngroup = \"{}\"\n",
+        folder.join("socket").display(),
         GROUP.0
     );
     Gate::start_with(&lab.server, &(configuration("", "", "1h") + &operator)).unwrap()
@@ -98,7 +98,7 @@ fn a_gate_whose_socket_cannot_be_made_serves_all_the_same() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "somebody's").unwrap();
-    let operator = format!("[operator]\nsocket = {file:?}\n");
+    let operator = format!("[operator]\nsocket = \"{}\"\n", file.display());
     let gate = Gate::start_with(&lab.server, &(configuration("", "", "1h") + &operator)).unwrap();
     alice(&gate, &lab, "knock");
     assert_eq!(fs::read_to_string(&file).unwrap(), "somebody's");

@@ -11,7 +11,7 @@ use std::{
 
 const STATUS: &[u8] = b"{\"command\":\"status\"}\n";
 /// Longer than letmeind waits for anybody.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn connect(gate: &Gate) -> UnixStream {
     let stream = UnixStream::connect(gate.socket()).unwrap();

@@ -78,10 +78,9 @@ impl Screen {
         let deadline = Instant::now() + PATIENCE;
         while !self.shown.contains(word) {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.output.recv_timeout(left) {
-                Ok(bytes) => self.shown += &String::from_utf8_lossy(&bytes),
-                Err(error) => panic!("{word} is not shown: {error}: {:?}", self.shown),
-            }
+            let bytes = self.output.recv_timeout(left);
+            assert!(bytes.is_ok(), "{word} is not shown: {:?}", self.shown);
+            self.shown += &String::from_utf8_lossy(&bytes.unwrap());
         }
     }
 
@@ -100,7 +99,7 @@ impl Screen {
     #[track_caller]
     fn ends_with(&mut self, code: i32) {
         self.wait_for("all-told");
-        let (before, after) = self.shown.rsplit_once(LEAVE).expect("the screen is left");
+        let (before, after) = self.shown.rsplit_once(LEAVE).unwrap();
         assert!(before.contains(ENTER), "{}", self.shown);
         assert!(after.contains(&format!("ended with {code}")), "{after}");
         // The cursor is back, lines are lines and echoed.
