@@ -56,6 +56,21 @@ impl Refused {
         }
     }
 
+    /// The length of a record.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// A record as the ring buffer has it.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let (source, rest) = bytes.split_at_mut(16);
+        let (reason, port) = rest.split_at_mut(4);
+        source.copy_from_slice(&self.source.bytes());
+        reason.copy_from_slice(&self.reason.to_ne_bytes());
+        port.copy_from_slice(&self.port.to_ne_bytes());
+        bytes
+    }
+
     /// Reads a record of the ring buffer.
     #[must_use]
     pub fn from_bytes(record: &[u8]) -> Option<Self> {
@@ -90,6 +105,14 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_survives_the_round_trip() {
+        let refused = Refused::new(Address::v4([192, 0, 2, 1]), 22, Reason::Shield);
+        assert_eq!(Refused::from_bytes(&refused.to_bytes()), Some(refused));
+        assert_eq!((refused.reason(), refused.port()), (Some(Reason::Shield), 22));
+        assert_eq!(Refused::from_bytes(&refused.to_bytes()[1..]), None);
+    }
 
     #[test]
     fn a_round_has_an_end_and_the_next_begins_anew() {

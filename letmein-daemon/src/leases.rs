@@ -21,7 +21,12 @@ use jiff::{SignedDuration, Timestamp};
 pub use opener::Opener;
 pub use recent::Event;
 use recent::Recent;
-use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    thread::sleep,
+    time::{Duration, SystemTime},
+};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -44,12 +49,26 @@ pub enum LeaseError {
         /// The limit.
         limit: u32,
     },
+    /// `until` of the user's section is over.
+    #[error("the user's time is over since {until}; see `until` in the user's section")]
+    Over {
+        /// In UTC.
+        until: Timestamp,
+    },
     /// The kernel did not do it.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
     /// The XDP program cannot be told, and would go on dropping the guest's packets.
     #[error("the shield does not learn of it, so it is closed again")]
     Shield(#[source] XdpError),
+}
+
+/// The refusal of a user whose time is over.
+fn over(user: &User) -> LeaseError {
+    let until = user.until.and_then(|until| Timestamp::try_from(until).ok());
+    LeaseError::Over {
+        until: until.unwrap_or_default(),
+    }
 }
 
 /// Opens and closes leases. The kernel's sets are the record; the shield has a copy for the XDP program, and the
@@ -145,6 +164,7 @@ impl Leases {
         address: IpAddr,
         lease: Duration,
     ) -> Result<(), LeaseError> {
+        let lease = user.lease(lease, SystemTime::now()).ok_or_else(|| over(user))?;
         self.open_for(Opener::User(user.id), &user.name, resource, address, lease)
     }
 

@@ -5,9 +5,11 @@ use clap::{Args, Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     firewall::{self, Firewall},
+    gatekeeper, import,
     instance::Instance,
     operator::{self, DEFAULT_SOCKET},
-    server, trial,
+    sandbox::Seccomp,
+    server, trial, user, warden,
 };
 use std::{
     io::{self, Write as _},
@@ -61,6 +63,39 @@ enum Command {
         /// The configuration file.
         #[arg(default_value = DEFAULT_PATH)]
         config: PathBuf,
+    },
+    /// Be the process that talks to the network: `run` starts it, and nobody else should.
+    #[command(name = warden::COMMAND, hide = true)]
+    Gatekeeper {
+        /// The user to become.
+        #[arg(long)]
+        user: u32,
+        /// The group to become.
+        #[arg(long)]
+        group: u32,
+        /// What happens at a system call that it should not need.
+        #[arg(long)]
+        seccomp: Seccomp,
+    },
+    /// Add, list, show, rotate or remove users.
+    User {
+        /// The configuration file.
+        #[arg(short, long, global = true, default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        what: user::What,
+    },
+    /// Turn letmein 12's letmeind.conf into a configuration of ours.
+    Import {
+        /// The other file.
+        file: PathBuf,
+        /// An interface whose packets the XDP program shall check. May be repeated.
+        #[arg(short, long)]
+        interface: Vec<String>,
+        /// Write it to this new file, for its owner only, instead of printing it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
     Down {
@@ -172,6 +207,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             address,
             time,
         } => operator::open::run(&running.socket, &resource, address, time),
+        Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::Import {
+            file,
+            interface,
+            output,
+        } => import::run(&file, &interface, output.as_deref()),
+        Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.

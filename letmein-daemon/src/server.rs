@@ -1,27 +1,28 @@
-//! Bringing the gate up, keeping it up, and taking it down.
+//! The warden from its start to its end: bringing the gate up, keeping it up, and taking it down.
 
 use crate::{
+    clock,
     config::{Config, XdpMode},
-    control::{limits::Connections, tcp, udp},
-    exchange::Exchanges,
     firewall::Firewall,
     forwarding, healing,
     instance::Instance,
     interfaces::{self, Interfaces},
     leases::{self, Leases},
-    notify, operator, remembered, silent,
+    notify, operator, remembered,
+    sandbox::{self, Account},
+    silent,
     trial::on_trial,
-    userspace_gate::UserspaceGate,
+    warden::{Doer, Gatekeeper, Sockets},
     xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use letmein_common::reason::{Counters, Reason};
-use std::{cell::RefCell, fmt::Write as _, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, io, os::unix::net::UnixListener, rc::Rc, time::Duration};
 use tokio::{
-    net::{TcpListener, UdpSocket},
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
     task::{LocalSet, spawn_local},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tracing::{error, info, warn};
 
@@ -31,10 +32,13 @@ const REPORT_EVERY: Duration = Duration::from_mins(1);
 /// How often ended leases are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What every socket needs to serve a knock.
+/// Within this time after the gatekeeper has ended, it is known how.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// What all tasks of the warden share.
 pub struct State {
     /// The configuration this process runs with.
-    pub config: Config,
+    pub config: Rc<Config>,
     /// What is open.
     pub leases: RefCell<Leases>,
 }
@@ -45,12 +49,13 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
+    let account = Account::find(&config.daemon.user)?;
     let instance = Instance::claim()?;
     let plan = config.firewall_plan();
     let serving = async {
         match trial {
-            None => serve(config, &instance).await,
-            Some(time) => on_trial(&plan, time, |_confirmation| serve(config, &instance)).await,
+            None => serve(config, account, &instance).await,
+            Some(time) => on_trial(&plan, time, |_confirmation| serve(config, account, &instance)).await,
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -83,99 +88,92 @@ pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
     runtime.block_on(trying)
 }
 
-async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
+async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow::Result<()> {
     let firewall = Firewall::install(&config.firewall_plan())?;
     let watch = firewall.watch()?;
     let known = remembered::take(&instance.remembered());
     let mut leases = Leases::take_over_known(firewall, &config, known)?;
-    let udp_sockets = if config.udp_socket() {
-        bind_udp(&config)?
-    } else {
-        Vec::new()
-    };
-    let tcp_sockets = if config.gate.tcp {
-        bind_tcp(&config)?
-    } else {
-        Vec::new()
-    };
-    let gate = Rc::new(gate(&config, &mut leases)?);
-    let knocks = match &*gate {
-        udp::Gate::Kernel(kernel) if config.gate.silent => Some(kernel.borrow_mut().knocks()?),
+    let sockets = Sockets::bind(&config)?;
+    let kernel = load(&config, &mut leases)?;
+    let knocks = match &kernel {
+        Some(kernel) if config.gate.silent => Some(kernel.borrow().knocks()?),
         _ => None,
     };
+    let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
+    // Whose group it is cannot be changed any more afterwards.
+    let for_operators = operator::bind(&config.operator.socket, config.operator.group);
+    sandbox::keep_the_wardens_privileges()?;
 
     let state = Rc::new(State {
-        config,
+        config: Rc::new(config),
         leases: RefCell::new(leases),
     });
     spawn_local(leases::serve_cuts(Rc::clone(&state)));
     spawn_local(healing::serve(Rc::clone(&state), watch));
-    let settings = &state.config.gate;
-    let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
-    if state.config.gate.silent {
-        let remembers = matches!(&*gate, udp::Gate::Kernel(kernel) if kernel.borrow().remembers());
-        let table = silent::begin(&state, &gate, remembers);
-        spawn_local(silent::renew(Rc::clone(&state), Rc::clone(&gate), table));
+    if let Some(kernel) = kernel.as_ref().filter(|_| state.config.gate.silent) {
+        let unknown_before = (!kernel.borrow().remembers()).then(clock::monotonic);
+        let kernel = Rc::clone(kernel);
+        let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
+        let table = silent::begin(&*state.config, unknown_before, &mut change);
+        spawn_local(silent::renew(Rc::clone(&state.config), table, change));
     }
     spawn_local(sweep(Rc::clone(&state)));
-    if let Some(knocks) = knocks {
-        spawn_local(silent::serve(Rc::clone(&state), knocks));
-    }
-    for socket in udp_sockets {
-        let server = udp::Server::new(socket, Rc::clone(&gate), Rc::clone(&exchanges), Rc::clone(&state));
-        spawn_local(server.serve());
-    }
-    let connections = Connections::new(
-        settings.max_connections,
-        settings.max_connections_per_source,
-        settings.prefixes,
-    );
-    let connections = Rc::new(RefCell::new(connections));
-    for listener in tcp_sockets {
-        spawn_local(tcp::serve(listener, Rc::clone(&connections), Rc::clone(&state)));
-    }
-    operators(&gate, &state)?;
-    // Whoever waits for this line may send a signal right after it.
+    operators(kernel.as_ref(), &gatekeeper, &state, for_operators)?;
+    let (ended, mut end) = oneshot::channel();
+    spawn_local(listen(
+        Rc::clone(&gatekeeper),
+        Doer::new(Rc::clone(&state), kernel.clone()),
+        ended,
+    ));
+    // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
-    info!("ready on port {}", settings.port);
-    notify::ready(&format!("serving knocks on port {}", settings.port));
-    until_stopped(&gate, signals).await?;
+    let configured = tokio::select! {
+        why = &mut end => return Err(reason(why)),
+        configured = gatekeeper.configure(&state.config, &sockets, knocks.as_ref()) => configured,
+    };
+    if let Err(error) = configured {
+        // If it has ended, why says more than that it cannot be configured.
+        return Err(timeout(MOMENT, end).await.map_or(error, reason));
+    }
+    info!("ready on port {}", state.config.gate.port);
+    notify::ready(&format!("serving knocks on port {}", state.config.gate.port));
+    until_stopped(kernel.as_deref(), &gatekeeper, signals, end).await?;
     remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
     Ok(())
 }
 
 /// Serves operators. That it cannot be done is no reason to leave the ports alone.
-fn operators(gate: &Rc<udp::Gate>, state: &Rc<State>) -> anyhow::Result<()> {
-    let settings = &state.config.operator;
-    let (socket, group) = (&settings.socket, settings.group);
-    let refused: Box<dyn FnMut() -> anyhow::Result<_>> = match &**gate {
-        udp::Gate::Kernel(kernel) => {
-            let mut refused = kernel.borrow_mut().refused()?;
-            Box::new(move || Ok(refused.next_round()?))
-        }
-        udp::Gate::Userspace(gate) => {
-            let gate = Rc::clone(gate);
-            Box::new(move || Ok(gate.next_round()))
-        }
-    };
-    let probe = operator::Probe {
-        program: match &**gate {
-            udp::Gate::Kernel(kernel) => Some(kernel.borrow().program_id()?),
-            udp::Gate::Userspace(_) => None,
-        },
-        counters: {
-            let gate = Rc::clone(gate);
-            Box::new(move || counters(&gate))
-        },
-        refused: RefCell::new(refused),
+fn operators(
+    kernel: Option<&Rc<RefCell<KernelGate>>>,
+    gatekeeper: &Rc<Gatekeeper>,
+    state: &Rc<State>,
+    listener: anyhow::Result<UnixListener>,
+) -> anyhow::Result<()> {
+    let probe = match kernel {
+        Some(kernel) => operator::Probe::kernel(Rc::clone(kernel))?,
+        None => operator::Probe::Gatekeeper(Rc::clone(gatekeeper)),
     };
     let desk = Rc::new(operator::Desk::new(Rc::clone(state), probe));
     spawn_local(Rc::clone(&desk).watch());
-    match operator::bind(socket, group) {
-        Ok(listener) => drop(spawn_local(operator::serve(listener, group, desk))),
+    match listener {
+        Ok(listener) => {
+            let group = state.config.operator.group;
+            spawn_local(operator::serve(listener, group, desk));
+        }
         Err(error) => error!("operators cannot be served: {error:#}"),
     }
     Ok(())
+}
+
+/// Hears the gatekeeper, and tells why there is nothing more to hear.
+async fn listen(gatekeeper: Rc<Gatekeeper>, doer: Doer, ended: oneshot::Sender<anyhow::Error>) {
+    let why = gatekeeper.listen(doer).await;
+    // Nobody waits for it who is about to end anyway.
+    let _unheard = ended.send(why);
+}
+
+fn reason(end: Result<anyhow::Error, oneshot::error::RecvError>) -> anyhow::Error {
+    end.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper any more"))
 }
 
 /// Forgets ended leases for good.
@@ -188,15 +186,15 @@ async fn sweep(state: Rc<State>) {
     }
 }
 
-/// The checks in front of the UDP sockets: in the kernel, or here. In the kernel there is the shield in front of
+/// The checks in front of the gatekeeper, unless it makes them itself. With them there is the shield in front of
 /// everything else, too; it knows all leases before it sees a packet.
-fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
+fn load(config: &Config, leases: &mut Leases) -> anyhow::Result<Option<Rc<RefCell<KernelGate>>>> {
     let mode = match config.gate.xdp {
         XdpMode::Off => {
             info!("xdp = \"off\": knocks are checked in userspace");
             xdp::forget(&config.gate.pin_directory)
                 .with_context(|| format!("cannot clear {}", config.gate.pin_directory.display()))?;
-            return Ok(udp::Gate::Userspace(Rc::new(UserspaceGate::new(config))));
+            return Ok(None);
         }
         XdpMode::Auto => Mode::Auto,
         XdpMode::Native => Mode::Native,
@@ -243,7 +241,7 @@ fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
     }
     let kernel = Rc::new(RefCell::new(kernel));
     spawn_local(interfaces.keep(Rc::clone(&kernel)));
-    Ok(udp::Gate::Kernel(kernel))
+    Ok(Some(kernel))
 }
 
 fn shield_plan(config: &Config, leases: &Leases) -> Option<ShieldPlan> {
@@ -252,33 +250,6 @@ fn shield_plan(config: &Config, leases: &Leases) -> Option<ShieldPlan> {
         rules,
         leases: leases.most(),
     })
-}
-
-fn bind_udp(config: &Config) -> anyhow::Result<Vec<UdpSocket>> {
-    listen_addresses(config)
-        .map(|address| udp::bind(address).with_context(|| taken("udp", address)))
-        .collect()
-}
-
-fn bind_tcp(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
-    listen_addresses(config)
-        .map(|address| tcp::listen(address).with_context(|| taken("tcp", address)))
-        .collect()
-}
-
-fn listen_addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
-    config
-        .gate
-        .addresses
-        .iter()
-        .map(|address| SocketAddr::new(*address, config.gate.port))
-}
-
-fn taken(protocol: &str, address: SocketAddr) -> String {
-    format!(
-        "cannot listen on {protocol} {address}; is another program on that port (`ss -lnp`), or is the address \
-         in gate.addresses not this machine's?"
-    )
 }
 
 /// What the daemon listens to besides knocks.
@@ -302,27 +273,48 @@ impl Signals {
 }
 
 /// Signals and the log's regular report.
-async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result<()> {
+async fn until_stopped(
+    kernel: Option<&RefCell<KernelGate>>,
+    gatekeeper: &Gatekeeper,
+    mut signals: Signals,
+    mut ended: oneshot::Receiver<anyhow::Error>,
+) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
     let mut watchdog = notify::Watchdog::asked_for();
     loop {
-        tokio::select! {
+        let asked = tokio::select! {
+            () = watchdog.due() => None,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
-            () = watchdog.due() => notify::alive(),
-            _ = signals.report.recv() => {
-                reported = counters(gate)?;
-                info!("{}", counters_line(&reported));
+            _ = signals.hangup.recv() => {
+                warn!("a changed configuration takes a restart; leases live on through it");
+                continue;
             }
-            _ = clock.tick() => {
-                let now = counters(gate)?;
-                if now != reported {
-                    info!("{}", counters_line(&now));
-                    reported = now;
-                }
-            }
+            why = &mut ended => return Err(reason(why)),
+            _ = signals.report.recv() => Some(true),
+            _ = clock.tick() => Some(false),
+        };
+        // All goes on if it does in both processes.
+        let counted = tokio::select! {
+            why = &mut ended => return Err(reason(why)),
+            counters = timeout(MOMENT, gatekeeper.counters()) => counters,
+        };
+        let Ok(counted) = counted else {
+            warn!("the gatekeeper does not answer within {MOMENT:?}");
+            continue;
+        };
+        let Some(asked) = asked else {
+            notify::alive();
+            continue;
+        };
+        let now = match kernel {
+            Some(kernel) => kernel.borrow().counters()?,
+            None => counted?,
+        };
+        if asked || now != reported {
+            info!("{}", counters_line(&now));
+            reported = now;
         }
     }
     notify::stopping();
@@ -334,13 +326,6 @@ fn report_clock() -> Interval {
     let mut clock = interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
-}
-
-fn counters(gate: &udp::Gate) -> anyhow::Result<Counters> {
-    Ok(match gate {
-        udp::Gate::Kernel(kernel) => kernel.borrow().counters()?,
-        udp::Gate::Userspace(gate) => gate.counters(),
-    })
 }
 
 /// `counters genuine=2 auth=7`: how many control datagrams were let through, and why others were not.

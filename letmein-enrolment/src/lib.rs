@@ -4,6 +4,6 @@
 pub mod file;
 mod host;
 pub mod line;
-mod percent;
+pub mod percent;
 
 pub use host::is_host;

@@ -2,6 +2,15 @@
 
 use std::fmt::{self, Write as _};
 
+/// The text, so that it is one word of plain characters.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    // A string takes whatever is written to it.
+    let _never_fails = encode(text, &mut encoded);
+    encoded
+}
+
 /// Appends the text, each byte that is not unreserved as `%` and two digits.
 pub fn encode(text: &str, to: &mut String) -> fmt::Result {
     for byte in text.bytes() {
@@ -14,6 +23,7 @@ pub fn encode(text: &str, to: &mut String) -> fmt::Result {
 }
 
 /// What was encoded; `None` if that is no text.
+#[must_use]
 pub fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -27,6 +37,7 @@ pub fn decode(text: &str) -> Option<String> {
 }
 
 /// The value of a hexadecimal digit.
+#[must_use]
 pub fn digit(digit: u8) -> Option<u8> {
     char::from(digit)
         .to_digit(16)

@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// The operator's socket, in the folder of the configuration.
 pub(crate) const SOCKET: &str = "letmeind.sock";
 
+/// Who the gatekeeper is: a number that needs no entry in `/etc/passwd`.
+pub const NOBODY: u32 = 61_734;
+
 /// A daemon to be started.
 pub struct Letmeind<'a> {
     host: &'a Host,
@@ -34,10 +37,16 @@ pub struct Failure {
 }
 
 impl<'a> Letmeind<'a> {
-    /// With this configuration, next to which lies `alice.key` with [`KEY`].
+    /// With this configuration, next to which lies `alice.key` with [`KEY`]. Its gatekeeper is a user of no name, unless the
+    /// configuration says something about the processes.
     pub fn new(host: &'a Host, configuration: &str) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         write_key(&folder.path().join("alice.key"), &KEY)?;
+        let daemon = if configuration.contains("[daemon]") {
+            String::new()
+        } else {
+            format!("\n[daemon]\nuser = \"{NOBODY}\"\n")
+        };
         // Each has its own, unless the test names one: many run at the same time.
         let operator = if configuration.contains("[operator]") {
             String::new()
@@ -49,7 +58,7 @@ impl<'a> Letmeind<'a> {
         };
         fs::write(
             folder.path().join("letmeind.toml"),
-            format!("{configuration}{operator}"),
+            format!("{configuration}{daemon}{operator}"),
         )?;
         let under = Vec::new();
         Ok(Self { host, folder, under })

@@ -10,6 +10,7 @@ pub mod household;
 pub mod knocker;
 pub mod lab;
 pub mod letmeind;
+pub mod machine;
 pub mod manager;
 pub mod memory_limit;
 pub mod nft;

@@ -1,6 +1,6 @@
 //! Measuring. Every figure is compared with another of the same run: absolute times say little on a shared machine.
 
-use crate::{build_ebpf, install, install::Package, paths, peers, release, sh};
+use crate::{build_ebpf, install, install::Package, neighbours, paths, peers, release, sh};
 use clap::{Args, Subcommand};
 use std::process::Command;
 
@@ -15,6 +15,18 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
+/// What other gates take besides.
+const PACKAGES_OF_GATES: &[Package] = &[
+    Package {
+        name: "iptables",
+        purpose: "`iptables-nft`: the firewall that fwknop programs",
+    },
+    Package {
+        name: "libpcap0.8",
+        purpose: "the library by which fwknop and knockd see packets",
+    },
+];
+
 #[derive(Args)]
 pub struct Options {
     /// What to measure.
@@ -26,6 +38,9 @@ pub struct Options {
     /// Print the medians as one JSON object.
     #[arg(long, global = true)]
     json: bool,
+    /// Flood: a smoke run, which shows that it works and nothing else.
+    #[arg(long, global = true)]
+    quick: bool,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -38,6 +53,8 @@ enum What {
     Open,
     /// What a lease costs while nobody else has one, and while a million are open.
     Leases,
+    /// What share of knocks gets in while forged packets arrive, and what these cost; with letmein 12, fwknop and knockd.
+    Flood,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
@@ -60,14 +77,25 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             build_release()?;
             "leases"
         }
+        What::Flood => {
+            install::packages(PACKAGES, options.yes)?;
+            install::packages(PACKAGES_OF_GATES, options.yes)?;
+            peers::install(options.yes)?;
+            neighbours::unpack_gates(options.yes)?;
+            build_release()?;
+            "flood"
+        }
     };
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(paths::workspace())
         .args(["bench", "--package", "letmein-tests", "--bench", bench]);
     if options.json {
-        cargo.args(["--quiet", "--", "--json"]);
+        cargo.arg("--quiet");
     }
+    let flags = [("--json", options.json), ("--quick", options.quick)];
+    cargo.arg("--");
+    cargo.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     sh::run(&mut cargo)
 }
 

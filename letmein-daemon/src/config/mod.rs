@@ -7,7 +7,7 @@
 pub(crate) mod duration;
 mod error;
 mod files;
-mod key;
+pub(crate) mod key;
 mod names;
 mod port;
 mod raw;
@@ -19,7 +19,7 @@ mod views;
 
 pub use error::{ConfigError, Position, Problem};
 pub use port::PortError;
-pub use raw::{ErrorPolicy, XdpMode};
+pub use raw::{ErrorPolicy, Seccomp, XdpMode};
 
 use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
@@ -29,15 +29,20 @@ use std::{
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/letmein/letmeind.toml";
 
+/// The kernel counts in ticks; a lease of less is not worth the opening.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// The processes themselves.
+    pub daemon: Daemon,
     /// The control port and the checks in front of it.
     pub gate: Gate,
     /// How ports are closed and opened.
@@ -46,6 +51,15 @@ pub struct Config {
     pub operator: OperatorSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+}
+
+/// Section `[daemon]`.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Who the process is that talks to the network: a name or a number.
+    pub user: String,
+    /// What happens when one of the processes makes a system call that it should not need.
+    pub seccomp: Seccomp,
 }
 
 /// Section `[gate]`.
@@ -98,6 +112,8 @@ pub struct FirewallSettings {
     pub max_leases: u32,
     /// The longest that a lease may be for.
     pub max_lease: Duration,
+    /// Requests to open or close that are carried out each second.
+    pub max_opens_per_second: u32,
     /// Chain mode: the chain for what is forwarded.
     pub forward_chain: String,
     /// Chain mode: the chain for what this machine sends.
@@ -127,8 +143,10 @@ pub struct User {
     pub silent: Option<Box<silent::Keys>>,
     /// Whether a silent knock may open for another address than its source.
     pub other_addresses: bool,
+    /// When the user's time is over, and every lease of the user's with it.
+    pub until: Option<SystemTime>,
     /// Sorted.
-    permits: Vec<ResourceId>,
+    pub(crate) permits: Vec<ResourceId>,
 }
 
 /// What a knock opens.
@@ -206,6 +224,23 @@ impl User {
     #[must_use]
     pub fn permits(&self, resource: ResourceId) -> bool {
         self.permits.binary_search(&resource).is_ok()
+    }
+
+    /// All that the user may open, in the order of the ids.
+    #[must_use]
+    pub fn permitted(&self) -> &[ResourceId] {
+        &self.permits
+    }
+
+    /// For how long the user may open something at this moment, no longer than `wanted`; `None` when the user's time is
+    /// over.
+    #[must_use]
+    pub fn lease(&self, wanted: Duration, now: SystemTime) -> Option<Duration> {
+        let Some(until) = self.until else {
+            return Some(wanted);
+        };
+        let left = until.duration_since(now).unwrap_or_default();
+        Some(wanted.min(left)).filter(|lease| *lease >= SHORTEST)
     }
 }
 

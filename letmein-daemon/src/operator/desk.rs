@@ -1,23 +1,72 @@
 //! What operators are told from, and what they act upon: everything of the daemon that this module needs.
 
 use super::{history::History, protocol::Answer, sources::Sources};
-use crate::server::State;
+use crate::{
+    server::State,
+    warden::Gatekeeper,
+    xdp::{KernelGate, RefusedPackets, XdpError},
+};
 use letmein_common::{reason::Counters, sample::Refused};
 use std::{cell::RefCell, rc::Rc, time::Duration};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
 /// How often the counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What is to be known of the packet path, wherever that is.
-pub struct Probe {
-    /// The kernel's number of the XDP program; `None` with `xdp = "off"`.
-    pub program: Option<u32>,
+/// How long the gatekeeper may take for an answer.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// Where the packet path is, and what is to be known of it.
+pub enum Probe {
+    /// In the kernel.
+    Kernel {
+        /// The XDP program and its maps.
+        gate: Rc<RefCell<KernelGate>>,
+        /// The kernel's number of it.
+        program: u32,
+        /// Some of what it refuses.
+        refused: Box<RefCell<RefusedPackets>>,
+    },
+    /// In the other process, with `xdp = "off"`.
+    Gatekeeper(Rc<Gatekeeper>),
+}
+
+impl Probe {
+    /// Of the XDP program; once.
+    pub fn kernel(gate: Rc<RefCell<KernelGate>>) -> Result<Self, XdpError> {
+        let program = gate.borrow().program_id()?;
+        let refused = Box::new(RefCell::new(gate.borrow_mut().refused()?));
+        Ok(Self::Kernel {
+            gate,
+            program,
+            refused,
+        })
+    }
+
+    /// The kernel's number of the XDP program.
+    pub(super) const fn program(&self) -> Option<u32> {
+        match self {
+            Self::Kernel { program, .. } => Some(*program),
+            Self::Gatekeeper(_) => None,
+        }
+    }
+
     /// What was counted so far.
-    pub counters: Box<dyn Fn() -> anyhow::Result<Counters>>,
+    pub(super) async fn counters(&self) -> anyhow::Result<Counters> {
+        match self {
+            Self::Kernel { gate, .. } => Ok(gate.borrow().counters()?),
+            Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.counters()).await?,
+        }
+    }
+
     /// Some of the packets that were refused since this was called last.
-    pub refused: RefCell<Box<dyn FnMut() -> anyhow::Result<Vec<Refused>>>>,
+    async fn refused(&self) -> anyhow::Result<Vec<Refused>> {
+        match self {
+            Self::Kernel { refused, .. } => Ok(refused.borrow_mut().next_round()?),
+            Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.refused()).await?,
+        }
+    }
 }
 
 /// What the commands share.
@@ -50,7 +99,7 @@ impl Desk {
         let mut told = false;
         loop {
             clock.tick().await;
-            match self.look() {
+            match self.look().await {
                 Err(error) if !told => {
                     warn!("what was refused cannot be read: {error:#}");
                     told = true;
@@ -60,11 +109,11 @@ impl Desk {
         }
     }
 
-    fn look(&self) -> anyhow::Result<()> {
-        let counters = (self.probe.counters)()?;
+    async fn look(&self) -> anyhow::Result<()> {
+        let counters = self.probe.counters().await?;
+        let told = self.probe.refused().await?;
         let mut history = self.history.borrow_mut();
         history.note(Instant::now(), counters);
-        let told = self.probe.refused.borrow_mut()()?;
         self.sources.borrow_mut().note(&told, history.refused_lately());
         Ok(())
     }

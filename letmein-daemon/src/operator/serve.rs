@@ -122,8 +122,8 @@ async fn converse(
         };
         let operator = peer.user.as_raw();
         let answer = match request {
-            Request::Status {} => status::answer(desk),
-            Request::Top {} => top::answer(desk),
+            Request::Status {} => status::answer(desk).await,
+            Request::Top {} => top::answer(desk).await,
             Request::Leases {} => {
                 leases::answer(desk, out).await?;
                 continue;

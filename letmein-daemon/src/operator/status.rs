@@ -11,13 +11,13 @@ use letmein_common::reason::Reason;
 use std::{fmt::Write as _, io, path::Path, time::Duration};
 use tokio::time::Instant;
 
-pub(super) fn answer(desk: &Desk) -> anyhow::Result<Answer> {
-    status(desk).map(Answer::Status)
+pub(super) async fn answer(desk: &Desk) -> anyhow::Result<Answer> {
+    status(desk).await.map(Answer::Status)
 }
 
 /// How it is now.
-pub(super) fn status(desk: &Desk) -> anyhow::Result<Status> {
-    let counters = (desk.probe.counters)()?;
+pub(super) async fn status(desk: &Desk) -> anyhow::Result<Status> {
+    let counters = desk.probe.counters().await?;
     let rates = desk.history.borrow().rates(Instant::now(), &counters);
     let of = |reason: &Reason| Count {
         total: counters.of(*reason),
@@ -36,7 +36,7 @@ pub(super) fn status(desk: &Desk) -> anyhow::Result<Status> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: desk.started.elapsed().as_secs(),
         port: desk.state.config.gate.port,
-        checked_by: if desk.probe.program.is_some() {
+        checked_by: if desk.probe.program().is_some() {
             "xdp"
         } else {
             "userspace"
@@ -61,7 +61,7 @@ pub(super) fn status(desk: &Desk) -> anyhow::Result<Status> {
 
 /// As the kernel has it at this moment, whatever was attached once.
 fn interfaces(desk: &Desk) -> io::Result<Vec<Interface>> {
-    let Some(program) = desk.probe.program else {
+    let Some(program) = desk.probe.program() else {
         return Ok(Vec::new());
     };
     let mut links = Links::open()?;

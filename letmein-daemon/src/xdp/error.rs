@@ -56,8 +56,8 @@ pub enum XdpError {
     /// The messages of a build for debugging cannot be read.
     #[error("the messages of the XDP program cannot be read: {0}")]
     Log(#[source] aya_log::Error),
-    /// The ring buffer cannot be waited for.
-    #[error("cannot wait for silent knocks")]
+    /// The ring buffer cannot be handed on.
+    #[error("the ring buffer of silent knocks cannot be handed on")]
     Ring(#[source] std::io::Error),
     /// The pinned map cannot be used.
     #[error(

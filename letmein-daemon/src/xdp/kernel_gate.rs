@@ -3,7 +3,6 @@
 use super::{
     attach::{self, Attached, Mode},
     error::XdpError,
-    knocks::Knocks,
     object::Object,
     packet_log::PacketLog,
     pin,
@@ -27,7 +26,11 @@ use letmein_common::{
 };
 use log::Log;
 use nix::errno::Errno;
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::PathBuf,
+};
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
@@ -58,6 +61,14 @@ pub struct SilentPlan<'a> {
     pub pairs: usize,
     /// Where the nonces of accepted knocks are pinned; `None` keeps them as long as the program.
     pub pin_directory: Option<PathBuf>,
+}
+
+/// A ring buffer that another process may read.
+pub struct RingBuffer {
+    /// The map.
+    pub descriptor: OwnedFd,
+    /// How many bytes of data it holds.
+    pub size: u32,
 }
 
 /// The loaded program. Dropping it detaches and unloads it.
@@ -177,9 +188,19 @@ impl KernelGate {
         self.shield.take()
     }
 
-    /// The silent knocks, once. Needs a runtime.
-    pub fn knocks(&mut self) -> Result<Knocks, XdpError> {
-        Knocks::new(take(&mut self.ebpf, "KNOCKS")?).map_err(XdpError::Ring)
+    /// The ring buffer with silent knocks, for whoever reads it.
+    pub fn knocks(&self) -> Result<RingBuffer, XdpError> {
+        let Some(Map::RingBuf(map)) = self.ebpf.map("KNOCKS") else {
+            return Err(XdpError::Missing("KNOCKS"));
+        };
+        let failed = |source| XdpError::Map {
+            map: "KNOCKS",
+            source,
+        };
+        Ok(RingBuffer {
+            size: map.info().map_err(failed)?.max_entries(),
+            descriptor: map.fd().as_fd().try_clone_to_owned().map_err(XdpError::Ring)?,
+        })
     }
 
     /// A few of the refused packets, once.

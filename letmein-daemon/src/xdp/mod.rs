@@ -3,7 +3,6 @@
 mod attach;
 mod error;
 mod kernel_gate;
-mod knocks;
 mod object;
 mod packet_log;
 mod pin;
@@ -12,8 +11,7 @@ mod shield;
 
 pub use attach::{Attached, Mode};
 pub use error::XdpError;
-pub use kernel_gate::{KernelGate, Plan, SilentPlan};
-pub use knocks::Knocks;
+pub use kernel_gate::{KernelGate, Plan, RingBuffer, SilentPlan};
 pub use object::Object;
 pub use packet_log::PacketLog;
 pub use pin::forget;

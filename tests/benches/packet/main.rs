@@ -13,7 +13,10 @@ use aya::{
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use cases::{Case, Cases, Counted};
-use letmein_daemon::xdp::{KernelGate, Object};
+use letmein_daemon::{
+    gatekeeper::ring::Knocks,
+    xdp::{KernelGate, Object},
+};
 use letmein_tests::figures::{self, Figures};
 const ROUNDS: u32 = 41;
 /// Runs in a row of a cheap packet, and of one that costs a MAC.
@@ -38,7 +41,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
-    let mut knocks = runtime.block_on(async { gate.knocks() })?;
+    let ring = gate.knocks()?;
+    let mut knocks = runtime.block_on(async { Knocks::new(ring.descriptor, ring.size as usize) })?;
     let (knock, replayed) = cases.replayed();
     run(gate.program()?, &knock, 1)?;
     let mut hot = cases.hot();
@@ -64,7 +68,7 @@ fn main() -> anyhow::Result<()> {
             figures.add("silent_genuine_ns", run(gate.program()?, &knock, 1)?.1);
         }
         // Or the ring buffer would overflow.
-        runtime.block_on(knocks.ready(|_| ()))?;
+        runtime.block_on(knocks.ready(async |_: &_| ()))?;
         figures.add("native_hmac_ns", native::hmac(DEAR));
     }
 

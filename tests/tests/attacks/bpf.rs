@@ -135,7 +135,7 @@ impl Machine {
                     self.memory[address..address + size].copy_from_slice(&value.to_le_bytes()[..size]);
                 }
                 4 | 7 => {
-                    registers[destination] = arithmetic(opcode, registers[destination], operand, immediate)
+                    registers[destination] = arithmetic(opcode, registers[destination], operand, immediate);
                 }
                 _ => match opcode {
                     0x85 => {
@@ -158,7 +158,7 @@ impl Machine {
                         next = caller;
                     }
                     _ if condition(opcode, registers[destination], operand) => {
-                        next = jump(next, offset.into())
+                        next = jump(next, offset.into());
                     }
                     _ => {}
                 },

@@ -13,23 +13,49 @@ use letmein_tests::{
 };
 use nix::sys::signal::{Signal, kill};
 use std::{
-    io::Write as _,
-    process::{Child, Stdio},
+    fs,
+    io::{ErrorKind, Write as _},
+    process::{Child, Command, Stdio},
 };
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// Every write to it fails as one to a full disk does.
 const FULL_LOG: [&str; 4] = ["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"];
-/// A folder of letmeind's own (`ip netns exec` has made a mount namespace) in which files can be made, but not written.
-const FULL_FOLDER: [&str; 4] = [
-    "sh",
-    "-c",
-    "mkdir -p /run/letmeind && mount -t tmpfs -o size=64k,mode=700 none /run/letmeind && chmod 700 /run/letmeind
-     head -c 1000000 /dev/zero >/run/letmeind/filler; exec \"$@\"",
-    "sh",
-];
 /// More than letmeind leaves to the kernel when it is stopped.
 const MANY: u32 = 70_000;
+
+/// A folder on a disk of its own on which files can be made, but not written.
+struct FullDisk(TempDir);
+
+impl FullDisk {
+    fn new() -> Self {
+        let disk = Self(TempDir::new().unwrap());
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k,mode=700", "none"])
+            .arg(disk.0.path())
+            .status();
+        assert!(mounted.unwrap().success());
+        let filler = fs::write(disk.0.path().join("filler"), [0; 1 << 20]);
+        assert_eq!(filler.unwrap_err().kind(), ErrorKind::StorageFull);
+        disk
+    }
+
+    /// Starts a program for which it is the folder of letmeind's state (`ip netns exec` has made a mount namespace).
+    fn starter(&self) -> [String; 4] {
+        let state = "/run/letmeind";
+        let script = format!(
+            "mkdir -p {state} && mount --bind '{}' {state} && exec \"$@\"",
+            self.0.path().display()
+        );
+        ["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned()]
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
 
 /// A process that ends with the test.
 struct Running(Child);
@@ -92,9 +118,12 @@ fn a_full_disk_under_the_state_loses_no_lease() {
     let scene = Scene::new();
     let most = format!("max-leases = {}", MANY + 10);
     let configuration = configuration("", &most, "1h");
+    let disk = FullDisk::new();
+    let starter = disk.starter();
+    let starter: Vec<_> = starter.iter().map(String::as_str).collect();
     let start = || {
         let letmeind = Letmeind::new(&scene.lab.server, &configuration).unwrap();
-        letmeind.under(&FULL_FOLDER).start().unwrap()
+        letmeind.under(&starter).start().unwrap()
     };
     let mut gate = start();
     assert_eq!(knock(&scene.lab, "knock"), 0);

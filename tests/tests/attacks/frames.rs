@@ -37,7 +37,7 @@ pub const REASONS: [&str; 14] = [
     "unknown-user",
 ];
 
-/// A generator of numbers that look random, the same in every run (SplitMix64, Steele and others, 2014).
+/// A generator of numbers that look random, the same in every run (`SplitMix64`, Steele and others, 2014).
 pub struct Random(pub u64);
 
 impl Random {
@@ -114,7 +114,7 @@ impl Mixture {
     }
 
     fn frame(&self, attacker: &Attacker, number: u32, random: &mut Random) -> Vec<u8> {
-        let (source, control) = if number % 4 == 0 {
+        let (source, control) = if number.is_multiple_of(4) {
             (source_v6(number), CONTROL_OF_OTHER_V6)
         } else {
             (source(number), CONTROL_OF_OTHER)

@@ -18,7 +18,7 @@ const MILLION: u64 = 1_000_000;
 /// How many of them differ from each other.
 const KINDS: u32 = 50_000;
 /// Genuine silent knocks that go out with each repetition, in the middle of the others.
-const SILENT: usize = 10;
+const SILENT: u32 = 10;
 
 /// What has come out of the XDP program to the kernel and to letmeind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,23 +69,22 @@ fn userspace_gets_exactly_the_genuine_ones() {
         send_until(&mut gate, MILLION, &attacker, &frames, || {
             let round = rounds.fetch_add(1, Ordering::Relaxed);
             let control = CONTROL_OF_OTHER.parse().unwrap();
-            (KINDS + round * SILENT as u32..)
-                .take(SILENT)
+            let numbers = KINDS + round * SILENT..KINDS + (round + 1) * SILENT;
+            numbers
                 .map(source)
                 .map(|source| attacker.udp(source, control, &Draft::default().seal()))
                 .collect()
         });
         guest.join().unwrap();
     });
-    let rounds = rounds.into_inner() as usize;
-    let silent = (rounds * SILENT) as u64;
+    let silent = rounds.into_inner() * SILENT;
     let expected = Arrived {
         // KNOCK and RESPONSE of three exchanges.
         packets: before.packets + 6,
         datagrams: (before.datagrams.0 + 6, before.datagrams.1 + 6),
         lost: before.lost,
-        records: before.records + silent,
-        genuine: before.genuine + 12 + silent,
+        records: before.records + u64::from(silent),
+        genuine: before.genuine + 12 + u64::from(silent),
     };
     assert_eq!(Arrived::now(&scene, &mut gate, &ring), expected);
     // Each was acted upon, and nothing else was.
@@ -94,7 +93,7 @@ fn userspace_gets_exactly_the_genuine_ones() {
         .into_iter()
         .map(|lease| lease.key)
         .collect();
-    let sources = (KINDS..).take(rounds * SILENT).map(source);
+    let sources = (KINDS..KINDS + silent).map(source);
     let holders = sources.map(|source| source.ip().to_string());
     let expected = holders.chain(["10.77.1.2".to_owned()]);
     assert_eq!(

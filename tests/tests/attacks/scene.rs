@@ -132,7 +132,7 @@ impl Attacker {
     }
 
     /// The IP packets that have come back since this was last asked, but for what a host cannot be silent about: ARP and
-    /// ICMPv6, by which the server asks who has an address.
+    /// `ICMPv6`, by which the server asks who has an address.
     pub fn received(&mut self) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         while let Some(frame) = self.tap.receive(Instant::now()).unwrap() {

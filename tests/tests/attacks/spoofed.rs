@@ -2,12 +2,21 @@
 
 use crate::{
     frames::{Random, forged},
-    scene::{CONTROL_OF_OTHER, Scene, flood_while},
+    scene::{CONTROL_OF_OTHER, CONTROL_OF_OTHER_V6, Scene, flood_while},
     wait_until,
 };
-use letmein_common::wire::challenge::{NO_TOKEN, Operation};
-use letmein_tests::{knocker::Draft, lab::Outcome, processes::counted};
-use std::net::SocketAddr;
+use letmein_common::wire::challenge::{LEN, NO_TOKEN, Operation};
+use letmein_tests::{
+    frames::{ETHERNET_LEN, UDP},
+    knocker::Draft,
+    lab::Outcome,
+    processes::counted,
+    tap::Tap,
+};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 /// Who has the key, but does not receive what is sent to an address, opens nothing for it by a challenge knock.
 #[test]
@@ -15,40 +24,55 @@ fn a_challenge_goes_to_the_address_and_nobody_else_can_answer_it() {
     let scene = Scene::new();
     let mut gate = scene.start("xdp = \"native\"");
     let mut attacker = scene.attacker();
-    let response = |token| Draft {
-        operation: Operation::Response,
-        token,
-        ..Draft::default()
-    };
+    let mut client = Tap::open(&scene.lab.client, "to-server").unwrap();
     for (source, control) in [
         ("10.77.1.2:40000", CONTROL_OF_OTHER),
-        ("[fd77:1::2]:40000", "[fd77:2::1]:5800"),
+        ("[fd77:1::2]:40000", CONTROL_OF_OTHER_V6),
     ] {
-        let messages = [
-            Draft::default().sign(),
-            response(NO_TOKEN).sign(),
-            response([7; 32]).sign(),
-        ];
-        for message in messages {
+        let send = |message: [u8; LEN]| {
             let frame = attacker.udp(source.parse().unwrap(), control.parse().unwrap(), &message);
             attacker.tap.send(&frame).unwrap();
+        };
+        send(Draft::default().sign());
+        // As long as it is not challenged, no RESPONSE has a chance.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_for_port_40000(&client.receive(deadline).unwrap().unwrap()) {}
+        for token in [NO_TOKEN, [7; 32]] {
+            let guess = Draft {
+                operation: Operation::Response,
+                token,
+                ..Draft::default()
+            };
+            send(guess.sign());
         }
     }
     wait_until("all have been judged", || {
         let counters = gate.counters().unwrap();
         counters.values().sum::<u64>() == 6
     });
-    assert_eq!(gate.counters().unwrap()["genuine"], 2);
+    let counters = gate.counters().unwrap();
+    assert_eq!((counters["genuine"], counters["auth"]), (2, 4));
     assert_eq!(attacker.received(), Vec::<Vec<u8>>::new());
     assert_eq!(scene.port(), Outcome::Silent);
     assert_eq!(scene.port_of_other(), Outcome::Silent);
+}
+
+/// A UDP datagram in a plain packet of either family.
+fn is_for_port_40000(frame: &[u8]) -> bool {
+    let packet = &frame[ETHERNET_LEN..];
+    let (protocol, header) = match packet[0] >> 4 {
+        4 => (packet[9], 20),
+        6 => (packet[6], 40),
+        _ => return false,
+    };
+    protocol == UDP && packet[header + 2..header + 4] == 40_000_u16.to_be_bytes()
 }
 
 /// A gate that is made to send to itself does not answer itself, not even one that answers everybody.
 #[test]
 fn a_gate_does_not_talk_to_itself() {
     let scene = Scene::new();
-    let _gate = scene.start("xdp = \"native\"\nerror-policy = \"always\"");
+    let gate = scene.start("xdp = \"native\"\nerror-policy = \"always\"");
     let attacker = scene.attacker();
     // IPv6 has no rule that an address of this machine cannot be another one's.
     let own: SocketAddr = "[fd77:2::1]:5800".parse().unwrap();
@@ -61,7 +85,7 @@ fn a_gate_does_not_talk_to_itself() {
         attacker.tap.send(&attacker.udp(own, own, &question)).unwrap();
         wait_until("question and answer have come in", || datagrams() >= before + 2);
         // Whatever it was going to say to the answer, it says before it takes a guest's question.
-        scene.a_guest_comes_and_goes(&_gate, "-U");
+        scene.a_guest_comes_and_goes(&gate, "-U");
         assert_eq!(datagrams(), before + 2);
     }
 }

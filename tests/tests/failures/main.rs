@@ -31,14 +31,14 @@ const WITHOUT_BPF: &[&str] = &[
     "--inh-caps",
     "-all",
     "--bounding-set",
-    "-all,+net_admin",
+    "-all,+net_admin,+setuid,+setgid,+setpcap",
 ];
 const WITHOUT_PERFMON: &[&str] = &[
     "setpriv",
     "--inh-caps",
     "-all",
     "--bounding-set",
-    "-all,+net_admin,+bpf",
+    "-all,+net_admin,+setuid,+setgid,+setpcap,+bpf",
 ];
 
 #[test]

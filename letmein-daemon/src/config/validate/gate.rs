@@ -26,8 +26,8 @@ const MOST_SALTS: i64 = 1 << 22;
 const PIN_DIRECTORY: &str = "/sys/fs/bpf/letmein";
 /// Beyond any network card's packet rate for one source, and well within the nanoseconds of [`Limit`].
 const HIGHEST_RATE: i64 = 1_000_000;
-/// At one to two microseconds each, a fifth of a CPU at the most.
-const HMAC_BUDGET: u32 = 100_000;
+/// At one to one and a half microseconds each, a third of a CPU at the most.
+const HMAC_BUDGET: u32 = 200_000;
 /// KNOCK and RESPONSE take one each, and one of them may have to be sent again.
 const LEAST_BURST: u32 = 4;
 

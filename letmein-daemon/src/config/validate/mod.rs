@@ -1,6 +1,7 @@
 //! From the file's shape to its meaning. Every check notes what it finds in the [`Report`] and goes on with a
 //! value that does no harm, so that one run finds everything.
 
+mod daemon;
 mod firewall;
 mod gate;
 mod jump;
@@ -72,6 +73,7 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         .gate
         .as_ref()
         .and_then(|gate| Some(gate.get_ref().port.as_ref()?.span()));
+    let daemon = daemon::check(&mut report, file.daemon);
     let gate = gate::check(&mut report, file.gate, source.interfaces);
     let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
     let (resources, names) =
@@ -79,6 +81,7 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let operator = operator::check(&mut report, file.operator);
     let users = users::check(&mut report, &file.users, &names, source, gate.silent);
     report.finish(Config {
+        daemon,
         gate,
         firewall,
         operator,

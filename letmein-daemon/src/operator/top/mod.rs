@@ -17,7 +17,8 @@ pub use screen::run;
 /// More than fit on a screen of any sensible height.
 const SOURCES: usize = 64;
 
-pub(super) fn answer(desk: &Desk) -> anyhow::Result<Answer> {
+pub(super) async fn answer(desk: &Desk) -> anyhow::Result<Answer> {
+    let status = status(desk).await?;
     let config = &desk.state.config;
     let leases = desk.state.leases.borrow();
     let now = clock::monotonic();
@@ -33,7 +34,7 @@ pub(super) fn answer(desk: &Desk) -> anyhow::Result<Answer> {
         leases: page.iter().map(|lease| shown(config, lease, now)).collect(),
         events: events.collect(),
         sources: sources(desk),
-        status: status(desk)?,
+        status,
     })))
 }
 
@@ -51,7 +52,12 @@ fn sources(desk: &Desk) -> Vec<Source> {
             per_second: source.per_second,
         },
         reason: source.reason.name().to_owned(),
-        port: source.port,
+        // Without XDP, there is no other one.
+        port: if source.port == 0 {
+            desk.state.config.gate.port
+        } else {
+            source.port
+        },
     });
     told.collect()
 }
