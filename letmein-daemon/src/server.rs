@@ -101,6 +101,9 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     };
     let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
     // Whose group it is cannot be changed any more afterwards.
+    let for_metrics = config.operator.metrics.as_ref();
+    let for_metrics =
+        for_metrics.map(|address| operator::listen_for_metrics(address, config.operator.metrics_group));
     let for_operators = operator::bind(&config.operator.socket, config.operator.group);
     sandbox::keep_the_wardens_privileges()?;
 
@@ -118,7 +121,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         spawn_local(silent::renew(Rc::clone(&state.config), table, change));
     }
     spawn_local(sweep(Rc::clone(&state)));
-    operators(kernel.as_ref(), &gatekeeper, &state, for_operators)?;
+    operators(kernel.as_ref(), &gatekeeper, &state, for_operators, for_metrics)?;
     let (ended, mut end) = oneshot::channel();
     spawn_local(listen(
         Rc::clone(&gatekeeper),
@@ -148,6 +151,7 @@ fn operators(
     gatekeeper: &Rc<Gatekeeper>,
     state: &Rc<State>,
     listener: anyhow::Result<UnixListener>,
+    metrics: Option<anyhow::Result<operator::MetricsListener>>,
 ) -> anyhow::Result<()> {
     let probe = match kernel {
         Some(kernel) => operator::Probe::kernel(Rc::clone(kernel))?,
@@ -155,6 +159,11 @@ fn operators(
     };
     let desk = Rc::new(operator::Desk::new(Rc::clone(state), probe));
     spawn_local(Rc::clone(&desk).watch());
+    match metrics {
+        None => {}
+        Some(Ok(listener)) => drop(spawn_local(operator::serve_metrics(listener, Rc::clone(&desk)))),
+        Some(Err(error)) => error!("metrics cannot be served: {error:#}"),
+    }
     match listener {
         Ok(listener) => {
             let group = state.config.operator.group;

@@ -27,7 +27,7 @@ use nix::unistd::Gid;
 use std::{
     collections::HashMap,
     fmt,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -129,6 +129,19 @@ pub struct OperatorSettings {
     pub socket: PathBuf,
     /// Who may use it besides root.
     pub group: Option<Gid>,
+    /// Where metrics are asked for, if they are to be told.
+    pub metrics: Option<MetricsAddress>,
+    /// Who may ask on a socket besides root.
+    pub metrics_group: Option<Gid>,
+}
+
+/// Where metrics are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// An address of the loopback interface, and a port.
+    Loopback(SocketAddr),
 }
 
 /// A user: a key and what it opens.

@@ -111,6 +111,8 @@ pub(super) struct Firewall {
 pub(super) struct Operator {
     pub socket: Given<PathBuf>,
     pub group: Given<String>,
+    pub metrics: Given<String>,
+    pub metrics_group: Given<String>,
 }
 
 #[derive(Deserialize)]

@@ -8,10 +8,12 @@ mod desk;
 mod format;
 mod history;
 pub mod leases;
+mod metrics;
 pub mod open;
 mod peer;
 pub mod protocol;
 pub mod revoke;
+mod scrape;
 mod serve;
 mod socket;
 mod sources;
@@ -19,6 +21,7 @@ pub mod status;
 pub mod top;
 
 pub use desk::{Desk, Probe};
+pub use scrape::{Listener as MetricsListener, listen as listen_for_metrics, serve as serve_metrics};
 pub use serve::serve;
 pub use socket::bind;
 

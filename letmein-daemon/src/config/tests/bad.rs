@@ -549,3 +549,36 @@ fn operators() {
         );
     }
 }
+
+/// Nobody but this machine gets to ask.
+#[test]
+fn metrics_elsewhere() {
+    for address in [
+        "0.0.0.0:9580",
+        "[::]:9580",
+        "192.0.2.1:9580",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "localhost:9580",
+        "metrics.sock",
+        "/",
+        "",
+    ] {
+        let text = format!("{GATE}[operator]\nmetrics = \"{address}\"\n");
+        refused(
+            &text,
+            &[(
+                GATE.lines().count() + 2,
+                "operator.metrics is the absolute path of a Unix socket",
+            )],
+        );
+    }
+    let text = format!("{GATE}[operator]\nmetrics = \"127.0.0.1:9580\"\nmetrics-group = \"root\"\n");
+    refused(
+        &text,
+        &[(
+            GATE.lines().count() + 3,
+            "operator.metrics-group is for a Unix socket",
+        )],
+    );
+}

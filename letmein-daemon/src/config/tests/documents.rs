@@ -17,13 +17,15 @@ const EXAMPLE: &str = include_str!("../../../letmeind.toml");
 const DOCS: &str = include_str!("../../../../docs/configuration.md");
 
 /// Options that are commented out and have no default: what is shown is an example.
-const SHOWN_BY_EXAMPLE: [&str; 6] = [
+const SHOWN_BY_EXAMPLE: [&str; 8] = [
     "key",
     "jump-input",
     "jump-forward",
     "jump-output",
     "until",
     "group",
+    "metrics",
+    "metrics-group",
 ];
 
 /// One option as a document shows it.
