@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod core_dumps;
 #[cfg(test)]
 mod documents;
 mod enroll;
@@ -44,6 +45,9 @@ const USAGE: u8 = 2;
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = core_dumps::switch_off() {
+        return fail(USAGE, format_args!("{error:#}"));
+    }
     match &cli.command {
         Command::Knock(Lazy(options)) => knock::run(&cli, Operation::Knock, options),
         Command::Revoke(Lazy(options)) => knock::run(&cli, Operation::Revoke, options),

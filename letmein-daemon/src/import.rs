@@ -17,13 +17,14 @@ pub fn run(from: &Path, interfaces: &[String], output: Option<&Path>) -> anyhow:
     let text = Zeroizing::new(text);
     let ours =
         letmein_import::server(&text, interfaces).map_err(|error| anyhow!("{}: {error}", from.display()))?;
-    match output {
-        Some(path) => {
-            file::write_new(path, &ours).with_context(|| format!("cannot write {}", path.display()))?
-        }
-        None => io::stdout()
+    if let Some(path) = output {
+        file::write_new(path, &ours).with_context(|| format!("cannot write {}", path.display()))?;
+    } else {
+        let mut stdout = io::stdout().lock();
+        stdout
             .write_all(ours.as_bytes())
-            .context("cannot write to standard output")?,
+            .and_then(|()| stdout.flush())
+            .context("cannot write to standard output")?;
     }
     let path = output.unwrap_or(Path::new("letmeind.toml"));
     let checked = Config::parse(&ours, path, path.parent().unwrap_or(Path::new("")));

@@ -1,15 +1,17 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
+mod allowed;
 mod by_hand;
 mod cuts;
 mod ends;
 mod opener;
 mod others;
 mod recent;
+mod takeover;
 
 use crate::{
     clock,
-    config::{Config, Resource, User},
+    config::{Resource, User},
     firewall::{Firewall, FirewallError, LeaseKey},
     xdp::{Shield, XdpError},
 };
@@ -27,6 +29,7 @@ use std::{
     thread::sleep,
     time::{Duration, SystemTime},
 };
+pub use takeover::Settlement;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -89,57 +92,6 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
-    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        Self::take_over_known(firewall, config, None)
-    }
-
-    /// The same, if it is known which leases there may be: where they are very many, reading them takes long.
-    pub fn take_over_known(
-        mut firewall: Firewall,
-        config: &Config,
-        known: Option<Vec<LeaseKey>>,
-    ) -> Result<Self, LeaseError> {
-        firewall.close_strays(known.as_deref())?;
-        let leases = match known {
-            Some(keys) => firewall.look_up(&keys)?,
-            None => firewall.leases()?,
-        };
-        let now = clock::monotonic();
-        let mut taken = Self {
-            firewall,
-            shield: None,
-            limit: config.firewall.max_leases,
-            ends: Ends::default(),
-            cuts: Cuts::default(),
-            recent: Recent::default(),
-            broken: false,
-        };
-        let mut orphans = Vec::new();
-        for lease in leases {
-            if taken.firewall.plans(&lease.key) {
-                let end = after(now, lease.remaining + ROUNDING);
-                taken.ends.set(lease.key, end, Opener::Unknown);
-                if taken.firewall.cuts(&lease.key) {
-                    taken.cuts.set(lease.key, end);
-                }
-            } else {
-                orphans.push(lease.key);
-            }
-        }
-        if !orphans.is_empty() {
-            taken.firewall.close(&orphans)?;
-            info!(
-                "closed {} leases of resources that are no longer configured",
-                orphans.len()
-            );
-        }
-        if taken.ends.len() > 0 {
-            info!("{} leases of an earlier run go on", taken.ends.len());
-        }
-        Ok(taken)
-    }
-
     /// The most leases that there may be at one time: after a change of the configuration there may be more than it
     /// allows.
     #[must_use]
@@ -178,7 +130,7 @@ impl Leases {
     ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.make_room(&keys)?;
-        self.open_in_the_firewall(&keys, lease)?;
+        self.open_in_the_firewall(&keys, lease, opener)?;
         // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
         let end = after(clock::monotonic(), lease);
         for key in &keys {
@@ -257,12 +209,17 @@ impl Leases {
         }
     }
 
-    fn open_in_the_firewall(&mut self, keys: &[LeaseKey], lease: Duration) -> Result<(), LeaseError> {
-        let mut opened = self.firewall.open(keys, lease);
+    fn open_in_the_firewall(
+        &mut self,
+        keys: &[LeaseKey],
+        lease: Duration,
+        opener: Opener,
+    ) -> Result<(), LeaseError> {
+        let mut opened = self.firewall.open_for(keys, lease, opener);
         // Somebody has just flushed the ruleset, and nobody has come to put it back.
         if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
             self.repair()?;
-            opened = self.firewall.open(keys, lease);
+            opened = self.firewall.open_for(keys, lease, opener);
         }
         for _ in 0..COLLECTIONS {
             if !matches!(opened, Err(FirewallError::Full { .. })) {
@@ -271,7 +228,7 @@ impl Leases {
             // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
             // let it: each transaction makes it start over.
             sleep(COLLECTION);
-            opened = self.firewall.open(keys, lease);
+            opened = self.firewall.open_for(keys, lease, opener);
         }
         Ok(opened?)
     }

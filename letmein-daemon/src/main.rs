@@ -1,15 +1,19 @@
 //! The command line of `letmeind`.
 
+mod manual;
+
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
+    core_dumps,
     firewall::{self, Firewall},
     gatekeeper, import,
     instance::Instance,
     operator::{self, DEFAULT_SOCKET},
     sandbox::Seccomp,
-    server, trial, user, warden,
+    server, trial, user, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
@@ -97,7 +101,7 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
+    /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
         #[arg(short, long, default_value = DEFAULT_PATH)]
@@ -144,6 +148,15 @@ enum Command {
         #[arg(long = "for", value_name = "TIME", value_parser = operator::open::parse_time)]
         time: Option<Duration>,
     },
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 /// Which letmeind that runs.
@@ -162,7 +175,7 @@ fn main() -> ExitCode {
         // A log that nobody takes, such as that of a terminal which has gone, is no reason to end: that would be a panic.
         .log_internal_errors(false)
         .init();
-    match run(Cli::parse().command) {
+    match core_dumps::switch_off().and_then(|()| run(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -179,6 +192,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             confirm,
         } => server::run(Config::load_for(&config, &interface)?, confirm),
         Command::Up { config, confirm } => server::up(&Config::load(&config)?, confirm),
+        Command::Completions { shell } => {
+            let script = manual::completions(Cli::command(), shell);
+            Ok(io::stdout().write_all(script.as_bytes())?)
+        }
+        Command::Man => Ok(io::stdout().write_all(manual::page(Cli::command())?.as_bytes())?),
         Command::Confirm => {
             trial::confirm()?;
             println!("confirmed");
@@ -218,7 +236,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
-            let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let found = rules || program;
             println!(
                 "{}",
                 if found {

@@ -39,8 +39,9 @@ const TCP: u32 = 9;
 const RING: u32 = 10;
 const APPLY: u32 = 11;
 const COUNT: u32 = 12;
-const SAMPLE: u32 = 13;
-const HAS_SAMPLED: u32 = 14;
+const CLOCK: u32 = 13;
+const SAMPLE: u32 = 14;
+const HAS_SAMPLED: u32 = 15;
 
 /// What the gatekeeper asks the warden to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +145,8 @@ pub enum ToGatekeeper {
     Apply(u64),
     /// Tell the counters, under this number.
     Count(u64),
+    /// This many nanoseconds added to `CLOCK_MONOTONIC` are the time since 1970.
+    Clock(i64),
     /// Tell of some refused packets, under this number.
     Sample(u64),
 }
@@ -311,6 +314,7 @@ impl ToGatekeeper {
             Self::Ring(size) => (RING, 0, size),
             Self::Apply(number) => (APPLY, number, 0),
             Self::Count(number) => (COUNT, number, 0),
+            Self::Clock(offset) => (CLOCK, 0, offset.cast_unsigned()),
             Self::Sample(number) => (SAMPLE, number, 0),
         };
         let mut bytes = [0; TO_GATEKEEPER];
@@ -333,6 +337,7 @@ impl ToGatekeeper {
             ((RING, 0), size) => Self::Ring(size),
             ((APPLY, number), 0) => Self::Apply(number),
             ((COUNT, number), 0) => Self::Count(number),
+            ((CLOCK, 0), offset) => Self::Clock(offset.cast_signed()),
             ((SAMPLE, number), 0) => Self::Sample(number),
             _ => return Err(Garbage),
         })
@@ -480,6 +485,7 @@ mod tests {
             ToGatekeeper::Ring(65_536),
             ToGatekeeper::Apply(7),
             ToGatekeeper::Count(8),
+            ToGatekeeper::Clock(-1),
         ] {
             assert_eq!(ToGatekeeper::parse(&message.to_bytes()), Ok(message));
         }

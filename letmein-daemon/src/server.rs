@@ -1,23 +1,21 @@
 //! The warden from its start to its end: bringing the gate up, keeping it up, and taking it down.
 
 use crate::{
-    clock,
-    config::{Config, XdpMode},
+    config::Config,
     firewall::Firewall,
-    forwarding, healing,
-    instance::Instance,
-    interfaces::{self, Interfaces},
-    leases::{self, Leases},
-    notify, operator, remembered,
-    sandbox::{self, Account},
+    instance::{self, Instance},
+    interfaces::Interfaces,
+    leases::Leases,
+    loading, notify, operator, remembered,
+    sandbox::{self, Account, Files},
     silent,
-    trial::on_trial,
-    warden::{Doer, Gatekeeper, Sockets},
-    xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
+    trial::{Before, on_trial},
+    warden::{Doer, Followed, Gatekeeper, Running, Sockets},
+    xdp::{self, KernelGate, Object},
 };
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use letmein_common::reason::{Counters, Reason};
-use std::{cell::RefCell, fmt::Write as _, io, os::unix::net::UnixListener, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, io, rc::Rc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -37,10 +35,32 @@ const MOMENT: Duration = Duration::from_secs(2);
 
 /// What all tasks of the warden share.
 pub struct State {
-    /// The configuration this process runs with.
-    pub config: Rc<Config>,
+    config: RefCell<Rc<Config>>,
     /// What is open.
     pub leases: RefCell<Leases>,
+}
+
+impl State {
+    /// What is valid from now on.
+    #[must_use]
+    pub fn new(config: Config, leases: Leases) -> Self {
+        Self {
+            config: RefCell::new(Rc::new(config)),
+            leases: RefCell::new(leases),
+        }
+    }
+
+    /// The configuration that is valid now.
+    #[must_use]
+    pub fn config(&self) -> Rc<Config> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// Something else is valid from now on.
+    pub fn replace(&self, config: Config, leases: Leases) {
+        self.config.replace(Rc::new(config));
+        self.leases.replace(leases);
+    }
 }
 
 /// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed, unless all
@@ -51,11 +71,13 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
     }
     let account = Account::find(&config.daemon.user)?;
     let instance = Instance::claim()?;
-    let plan = config.firewall_plan();
     let serving = async {
         match trial {
             None => serve(config, account, &instance).await,
-            Some(time) => on_trial(&plan, time, |_confirmation| serve(config, account, &instance)).await,
+            Some(time) => {
+                let before = Before::of(&config);
+                on_trial(before?, time, |_confirmation| serve(config, account, &instance)).await
+            }
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,22 +92,35 @@ pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
         warn!("{warning}");
     }
     let _only = Instance::claim()?;
-    let plan = config.firewall_plan();
     let Some(time) = trial else {
-        Firewall::install(&plan)?;
-        return Ok(());
+        return close(config);
     };
-    let trying = on_trial(&plan, time, |confirmation| {
-        let plan = plan.clone();
-        async move {
-            Firewall::install(&plan)?;
-            Ok(confirmation.await?)
-        }
+    let trying = on_trial(Before::of(config)?, time, |confirmation| async {
+        close(config)?;
+        Ok(confirmation.await?)
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(trying)
+}
+
+/// Closes the protected ports. A shield that an earlier run has left gets to know which these are now.
+fn close(config: &Config) -> anyhow::Result<()> {
+    let firewall = Firewall::install(&config.firewall_plan())?;
+    if !xdp::is_attached(&config.gate.pin_directory)? {
+        return Ok(());
+    }
+    match loading::mode(config) {
+        None => drop(xdp::forget(&config.gate.pin_directory)?),
+        Some(mode) => {
+            let mut leases = Leases::take_over(firewall, config)?;
+            let mut gate = loading::load(Object::embedded()?, config, leases.most())?;
+            loading::fill(&mut gate, &mut leases)?;
+            loading::attach(config, &mut gate, mode, &[])?;
+        }
+    }
+    Ok(())
 }
 
 async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow::Result<()> {
@@ -94,70 +129,70 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     let known = remembered::take(&instance.remembered());
     let mut leases = Leases::take_over_known(firewall, &config, known)?;
     let sockets = Sockets::bind(&config)?;
-    let kernel = load(&config, &mut leases)?;
-    let knocks = match &kernel {
-        Some(kernel) if config.gate.silent => Some(kernel.borrow().knocks()?),
-        _ => None,
-    };
+    let mut kernel = load(&config, &mut leases)?;
+    // The program of an earlier run may take silent knocks up to here. Where its record is gone on with, this one takes
+    // them from here on; otherwise it must be later than any of those.
+    let recording = kernel
+        .as_mut()
+        .filter(|kernel| config.gate.silent && kernel.remembers());
+    let tags = recording.map(|kernel| silent::begin(&config, None, &mut |change| kernel.change_tag(change)));
+    let mut interfaces = None;
+    if let (Some(kernel), Some(mode)) = (&mut kernel, loading::mode(&config)) {
+        interfaces = Some(Interfaces::listen(&config.gate.interfaces, mode)?);
+        loading::attach(&config, kernel, mode, &[])?;
+    }
     let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
     // Whose group it is cannot be changed any more afterwards.
-    let for_metrics = config.operator.metrics.as_ref();
-    let for_metrics =
-        for_metrics.map(|address| operator::listen_for_metrics(address, config.operator.metrics_group));
-    let for_operators = operator::bind(&config.operator.socket, config.operator.group);
-    sandbox::keep_the_wardens_privileges()?;
+    let for_metrics = operator::listen_for_metrics(&config.operator);
+    let for_operators = operator::bind(&config.operator.socket, config.operator.group.as_deref());
+    let files = Files {
+        readable: config.folders().to_vec(),
+        writable: vec![instance::FOLDER.into(), config.gate.pin_directory.clone()],
+    };
+    sandbox::confine_warden(config.daemon.seccomp, &files)?;
 
-    let state = Rc::new(State {
-        config: Rc::new(config),
-        leases: RefCell::new(leases),
-    });
-    spawn_local(leases::serve_cuts(Rc::clone(&state)));
-    spawn_local(healing::serve(Rc::clone(&state), watch));
-    if let Some(kernel) = kernel.as_ref().filter(|_| state.config.gate.silent) {
-        let unknown_before = (!kernel.borrow().remembers()).then(clock::monotonic);
-        let kernel = Rc::clone(kernel);
-        let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
-        let table = silent::begin(&*state.config, unknown_before, &mut change);
-        spawn_local(silent::renew(Rc::clone(&state.config), table, change));
-    }
-    spawn_local(sweep(Rc::clone(&state)));
-    operators(kernel.as_ref(), &gatekeeper, &state, for_operators, for_metrics)?;
+    let state = Rc::new(State::new(config, leases));
+    let kernel = kernel.map(|kernel| Rc::new(RefCell::new(kernel)));
+    let followed = Followed {
+        watch,
+        interfaces,
+        tags,
+    };
+    let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
+    spawn_local(sweep(Rc::clone(&running.state)));
+    operators(&running, for_operators, for_metrics);
     let (ended, mut end) = oneshot::channel();
-    spawn_local(listen(
-        Rc::clone(&gatekeeper),
-        Doer::new(Rc::clone(&state), kernel.clone()),
-        ended,
-    ));
+    let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
+    spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
+    let told = Rc::clone(&running.gatekeeper);
+    spawn_local(async move { told.tell_time().await });
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
     let configured = tokio::select! {
         why = &mut end => return Err(reason(why)),
-        configured = gatekeeper.configure(&state.config, &sockets, knocks.as_ref()) => configured,
+        configured = running.configure() => configured,
     };
     if let Err(error) = configured {
         // If it has ended, why says more than that it cannot be configured.
         return Err(timeout(MOMENT, end).await.map_or(error, reason));
     }
-    info!("ready on port {}", state.config.gate.port);
-    notify::ready(&format!("serving knocks on port {}", state.config.gate.port));
-    until_stopped(kernel.as_deref(), &gatekeeper, signals, end).await?;
-    remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
+    tell_ready(&running);
+    until_stopped(&running, signals, end).await?;
+    remembered::leave(&instance.remembered(), &running.state.leases.borrow_mut().keys());
     Ok(())
 }
 
 /// Serves operators. That it cannot be done is no reason to leave the ports alone.
 fn operators(
-    kernel: Option<&Rc<RefCell<KernelGate>>>,
-    gatekeeper: &Rc<Gatekeeper>,
-    state: &Rc<State>,
-    listener: anyhow::Result<UnixListener>,
+    running: &Running,
+    listener: anyhow::Result<operator::Listener>,
     metrics: Option<anyhow::Result<operator::MetricsListener>>,
-) -> anyhow::Result<()> {
-    let probe = match kernel {
-        Some(kernel) => operator::Probe::kernel(Rc::clone(kernel))?,
-        None => operator::Probe::Gatekeeper(Rc::clone(gatekeeper)),
+) {
+    let probe = match &running.kernel {
+        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel)),
+        None => operator::Probe::Gatekeeper(Rc::clone(&running.gatekeeper)),
     };
-    let desk = Rc::new(operator::Desk::new(Rc::clone(state), probe));
+    let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe));
     spawn_local(Rc::clone(&desk).watch());
     match metrics {
         None => {}
@@ -165,13 +200,9 @@ fn operators(
         Some(Err(error)) => error!("metrics cannot be served: {error:#}"),
     }
     match listener {
-        Ok(listener) => {
-            let group = state.config.operator.group;
-            spawn_local(operator::serve(listener, group, desk));
-        }
+        Ok(listener) => drop(spawn_local(operator::serve(listener, desk))),
         Err(error) => error!("operators cannot be served: {error:#}"),
     }
-    Ok(())
 }
 
 /// Hears the gatekeeper, and tells why there is nothing more to hear.
@@ -197,68 +228,15 @@ async fn sweep(state: Rc<State>) {
 
 /// The checks in front of the gatekeeper, unless it makes them itself. With them there is the shield in front of
 /// everything else, too; it knows all leases before it sees a packet.
-fn load(config: &Config, leases: &mut Leases) -> anyhow::Result<Option<Rc<RefCell<KernelGate>>>> {
-    let mode = match config.gate.xdp {
-        XdpMode::Off => {
-            info!("xdp = \"off\": knocks are checked in userspace");
-            xdp::forget(&config.gate.pin_directory)
-                .with_context(|| format!("cannot clear {}", config.gate.pin_directory.display()))?;
-            return Ok(None);
-        }
-        XdpMode::Auto => Mode::Auto,
-        XdpMode::Native => Mode::Native,
-        XdpMode::Generic => Mode::Generic,
-    };
-    let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
-    let plan = Plan {
-        settings: config.settings(),
-        users: config.users().map(|(id, user)| (id, &user.key)).collect(),
-        permits: config.permits(),
-        seen_salts: config.gate.seen_salts,
-        pending_challenges: config.gate.pending_challenges,
-        silent: config.gate.silent.then(|| SilentPlan {
-            keys: config
-                .users()
-                .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
-                .collect(),
-            pairs: config.permits().len(),
-            pin_directory: Some(config.gate.pin_directory.clone()),
-        }),
-        shield: shield_plan(config, leases),
-    };
-    let mut kernel = KernelGate::load(Object::embedded()?, &plan)?;
-    if let Some(shield) = kernel.shield() {
-        leases.stand_behind(shield)?;
-        info!(
-            "shield: who holds no lease begins nothing at {}",
-            config.shielded_ports()
-        );
+fn load(config: &Config, leases: &mut Leases) -> anyhow::Result<Option<KernelGate>> {
+    if loading::mode(config).is_none() {
+        info!("xdp = \"off\": knocks are checked in userspace");
+        xdp::forget(&config.gate.pin_directory)?;
+        return Ok(None);
     }
-    if let Some(messages) = kernel.messages(log::logger())? {
-        warn!("this XDP program was built for debugging: it logs every packet that it refuses");
-        spawn_local(messages.follow());
-    }
-    for interface in &config.gate.interfaces {
-        if forwarding::forwards(interface) && plan.shield.is_some() {
-            warn!(
-                "{interface} forwards packets, and the shield does not tell them apart: connections through this \
-                 machine to port {} of others are dropped, too; shield = \"off\" leaves them alone",
-                config.shielded_ports()
-            );
-        }
-        interfaces::tell("attached", &kernel.attach(interface, mode)?);
-    }
-    let kernel = Rc::new(RefCell::new(kernel));
-    spawn_local(interfaces.keep(Rc::clone(&kernel)));
+    let mut kernel = loading::load(Object::embedded()?, config, leases.most())?;
+    loading::fill(&mut kernel, leases)?;
     Ok(Some(kernel))
-}
-
-fn shield_plan(config: &Config, leases: &Leases) -> Option<ShieldPlan> {
-    let rules = config.port_rules();
-    (!rules.is_empty()).then(|| ShieldPlan {
-        rules,
-        leases: leases.most(),
-    })
 }
 
 /// What the daemon listens to besides knocks.
@@ -283,8 +261,7 @@ impl Signals {
 
 /// Signals and the log's regular report.
 async fn until_stopped(
-    kernel: Option<&RefCell<KernelGate>>,
-    gatekeeper: &Gatekeeper,
+    running: &Running,
     mut signals: Signals,
     mut ended: oneshot::Receiver<anyhow::Error>,
 ) -> anyhow::Result<()> {
@@ -297,7 +274,13 @@ async fn until_stopped(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
-                warn!("a changed configuration takes a restart; leases live on through it");
+                tokio::select! {
+                    why = &mut ended => return Err(reason(why)),
+                    outcome = running.reload() => match outcome {
+                        Ok(()) => tell_ready(running),
+                        Err(error) => error!("the configuration goes on as it was: {error:#}"),
+                    },
+                }
                 continue;
             }
             why = &mut ended => return Err(reason(why)),
@@ -307,7 +290,7 @@ async fn until_stopped(
         // All goes on if it does in both processes.
         let counted = tokio::select! {
             why = &mut ended => return Err(reason(why)),
-            counters = timeout(MOMENT, gatekeeper.counters()) => counters,
+            counters = timeout(MOMENT, running.gatekeeper.counters()) => counters,
         };
         let Ok(counted) = counted else {
             warn!("the gatekeeper does not answer within {MOMENT:?}");
@@ -317,7 +300,7 @@ async fn until_stopped(
             notify::alive();
             continue;
         };
-        let now = match kernel {
+        let now = match &running.kernel {
             Some(kernel) => kernel.borrow().counters()?,
             None => counted?,
         };
@@ -329,6 +312,12 @@ async fn until_stopped(
     notify::stopping();
     info!("stopping; protected ports stay closed and leases run on");
     Ok(())
+}
+
+fn tell_ready(running: &Running) {
+    let port = running.state.config().gate.port;
+    info!("ready on port {port}");
+    notify::ready(&format!("serving knocks on port {port}"));
 }
 
 fn report_clock() -> Interval {

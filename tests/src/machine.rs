@@ -194,6 +194,16 @@ impl Machine {
         command
     }
 
+    /// A command with that machine's files and another host's network.
+    #[must_use]
+    pub fn command_in(&self, host: &Host, words: &[&str]) -> Command {
+        let mut command = host.command("nsenter");
+        command
+            .args(["--target", &self.systemd.to_string(), "--mount", "--root", "--wd"])
+            .args(words);
+        command
+    }
+
     /// Runs a command there to its end, which has to be a good one, and returns what it printed.
     pub fn run(&self, words: &[&str]) -> anyhow::Result<String> {
         let Output {

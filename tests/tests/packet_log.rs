@@ -57,6 +57,7 @@ fn gate(folder: &str) -> KernelGate {
         pending_challenges: 1,
         silent: None,
         shield: None,
+        pins: None,
     };
     KernelGate::load(Object::new(&object), &plan).unwrap()
 }

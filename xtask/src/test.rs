@@ -46,6 +46,10 @@ const PACKAGES: &[Package] = &[
         purpose: "`faketime`: clocks that are wrong, of single programs",
     },
     Package {
+        name: "strace",
+        purpose: "`strace`: kills letmeind at each step of what it does",
+    },
+    Package {
         name: "nmap",
         purpose: "`nmap`: what a port scan sees of the gate",
     },

@@ -93,9 +93,9 @@ pub fn plan(config: &Config) -> Plan<'_> {
                 .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
                 .collect(),
             pairs: config.permits().len(),
-            pin_directory: None,
         }),
         shield: (!rules.is_empty()).then_some(ShieldPlan { rules, leases: 1024 }),
+        pins: None,
     }
 }
 

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use toml::de::{DeTable, Deserializer};
 
 /// How long to wait for a port to open, unless told otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
@@ -259,7 +260,9 @@ pub fn load(path: &Path) -> anyhow::Result<Config> {
 impl Config {
     /// Reads a text. `Err` has line, column and what is wrong there.
     pub fn parse(text: &str) -> Result<Self, ((usize, usize), String)> {
-        toml::from_str(text).map_err(|error| {
+        // Not `toml::from_str`, whose errors have a copy of the text, keys included, which nobody wipes.
+        let parsed = DeTable::parse(text).map(Deserializer::from);
+        parsed.and_then(Self::deserialize).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
             // Some of TOML's own messages have several lines.
             (position(text, start), error.message().replace('\n', ", "))

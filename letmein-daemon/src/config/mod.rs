@@ -23,7 +23,6 @@ pub use raw::{ErrorPolicy, Seccomp, XdpMode};
 
 use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
-use nix::unistd::Gid;
 use std::{
     collections::HashMap,
     fmt,
@@ -51,6 +50,9 @@ pub struct Config {
     pub operator: OperatorSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+    folders: Vec<PathBuf>,
+    /// Where it was read, if it was in a file, and for which interfaces instead of its own.
+    source: Option<(PathBuf, Vec<String>)>,
 }
 
 /// Section `[daemon]`.
@@ -122,17 +124,17 @@ pub struct FirewallSettings {
     pub inside: Vec<String>,
 }
 
-/// Section `[operator]`.
-#[derive(Debug)]
+/// Section `[operator]`. Whether there are such groups is seen when the sockets are made.
+#[derive(Debug, PartialEq, Eq)]
 pub struct OperatorSettings {
     /// Where commands such as `letmeind status` come in.
     pub socket: PathBuf,
     /// Who may use it besides root.
-    pub group: Option<Gid>,
+    pub group: Option<String>,
     /// Where metrics are asked for, if they are to be told.
     pub metrics: Option<MetricsAddress>,
     /// Who may ask on a socket besides root.
-    pub metrics_group: Option<Gid>,
+    pub metrics_group: Option<String>,
 }
 
 /// Where metrics are asked for.
@@ -200,13 +202,33 @@ impl Config {
 
     /// As [`Config::load`], but for these interfaces instead of those in the file, unless there are none.
     pub fn load_for(path: &Path, interfaces: &[String]) -> Result<Self, ConfigError> {
-        validate::load(path, interfaces)
+        let mut config = validate::load(path, interfaces)?;
+        config.source = Some((path.to_owned(), interfaces.to_owned()));
+        Ok(config)
+    }
+
+    /// The file that it was read from; none if it was not.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.source.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// What the same file says now; none if it was not in a file.
+    pub fn read_again(&self) -> Option<Result<Self, ConfigError>> {
+        let (path, interfaces) = self.source.as_ref()?;
+        Some(Self::load_for(path, interfaces))
     }
 
     /// Checks a text. Errors call it `path`; key files are looked for from `folder`. A key in the text itself is
     /// accepted: who may read the text is for the caller to know.
     pub fn parse(text: &str, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
         validate::parse(text, path, folder)
+    }
+
+    /// The folders that it was read from: of the file itself, and of the keys.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     /// The user with this id.

@@ -35,6 +35,7 @@ impl Delivery {
             ToGatekeeper::Outcome(..)
             | ToGatekeeper::Apply(_)
             | ToGatekeeper::Count(_)
+            | ToGatekeeper::Clock(_)
             | ToGatekeeper::Sample(_) => {
                 bail!("a descriptor came with what needs none")
             }

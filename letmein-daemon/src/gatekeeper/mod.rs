@@ -72,6 +72,7 @@ async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
                 let refused = gatekeeper.as_ref().map_or_else(Vec::new, |it| it.refused());
                 tell(&warden, FromGatekeeper::Refused(number, refused));
             }
+            ToGatekeeper::Clock(offset) => warden.set_clock(offset),
             ToGatekeeper::Policy(_) | ToGatekeeper::Udp | ToGatekeeper::Tcp | ToGatekeeper::Ring(_) => {
                 delivery.take(message, received.descriptor)?;
             }

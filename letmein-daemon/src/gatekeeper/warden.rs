@@ -2,12 +2,14 @@
 
 use crate::{
     channel::Channel,
+    clock,
     requests::{Action, FromGatekeeper, Outcome, Request},
 };
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
+    time::Duration,
 };
 use tokio::sync::oneshot;
 use tracing::error;
@@ -17,6 +19,8 @@ pub struct Warden {
     channel: Rc<Channel>,
     next: Cell<u64>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<Outcome>>>,
+    /// What it adds to the monotonic clock, in nanoseconds, to get the time of day.
+    clock: Cell<i64>,
 }
 
 /// The warden has not done it. Its log says why.
@@ -31,6 +35,7 @@ impl Warden {
             channel,
             next: Cell::new(1),
             waiting: RefCell::default(),
+            clock: Cell::new(0),
         }
     }
 
@@ -50,6 +55,17 @@ impl Warden {
             Ok(Outcome::Done) => Ok(()),
             Ok(Outcome::Refused) | Err(_) => Err(Refused),
         }
+    }
+
+    /// It has told its clock.
+    pub fn set_clock(&self, offset: i64) {
+        self.clock.set(offset);
+    }
+
+    /// The time since 1970, as the warden sees it: by this it says which tags stand for whom.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        Duration::from_nanos(clock::monotonic().saturating_add_signed(self.clock.get()))
     }
 
     /// Passes on what has become of a request.

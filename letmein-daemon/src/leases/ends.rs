@@ -63,6 +63,11 @@ impl<Note: Copy> Ends<Note> {
         self.by_key.get(key).map(|(end, _)| *end)
     }
 
+    /// When it ends, and the note, if it is known.
+    pub fn get(&self, key: &LeaseKey) -> Option<(u64, Note)> {
+        self.by_key.get(key).copied()
+    }
+
     /// Those that end behind this place in the order, from the beginning without one.
     pub fn behind(&self, place: Option<(u64, LeaseKey)>) -> impl Iterator<Item = (u64, LeaseKey, Note)> {
         let from = place.map_or(Bound::Unbounded, Bound::Excluded);

@@ -4,7 +4,7 @@ use super::{history::History, protocol::Answer, sources::Sources};
 use crate::{
     server::State,
     warden::Gatekeeper,
-    xdp::{KernelGate, RefusedPackets, XdpError},
+    xdp::{KernelGate, XdpError},
 };
 use letmein_common::{reason::Counters, sample::Refused};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -20,42 +20,24 @@ const MOMENT: Duration = Duration::from_secs(2);
 /// Where the packet path is, and what is to be known of it.
 pub enum Probe {
     /// In the kernel.
-    Kernel {
-        /// The XDP program and its maps.
-        gate: Rc<RefCell<KernelGate>>,
-        /// The kernel's number of it.
-        program: u32,
-        /// Some of what it refuses.
-        refused: Box<RefCell<RefusedPackets>>,
-    },
+    Kernel(Rc<RefCell<KernelGate>>),
     /// In the other process, with `xdp = "off"`.
     Gatekeeper(Rc<Gatekeeper>),
 }
 
 impl Probe {
-    /// Of the XDP program; once.
-    pub fn kernel(gate: Rc<RefCell<KernelGate>>) -> Result<Self, XdpError> {
-        let program = gate.borrow().program_id()?;
-        let refused = Box::new(RefCell::new(gate.borrow_mut().refused()?));
-        Ok(Self::Kernel {
-            gate,
-            program,
-            refused,
-        })
-    }
-
-    /// The kernel's number of the XDP program.
-    pub(super) const fn program(&self) -> Option<u32> {
+    /// The kernel's number of the XDP program, if there is one.
+    pub(super) fn program(&self) -> Result<Option<u32>, XdpError> {
         match self {
-            Self::Kernel { program, .. } => Some(*program),
-            Self::Gatekeeper(_) => None,
+            Self::Kernel(gate) => gate.borrow().program_id().map(Some),
+            Self::Gatekeeper(_) => Ok(None),
         }
     }
 
     /// What was counted so far.
     pub(super) async fn counters(&self) -> anyhow::Result<Counters> {
         match self {
-            Self::Kernel { gate, .. } => Ok(gate.borrow().counters()?),
+            Self::Kernel(gate) => Ok(gate.borrow().counters()?),
             Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.counters()).await?,
         }
     }
@@ -63,7 +45,7 @@ impl Probe {
     /// Some of the packets that were refused since this was called last.
     async fn refused(&self) -> anyhow::Result<Vec<Refused>> {
         match self {
-            Self::Kernel { refused, .. } => Ok(refused.borrow_mut().next_round()?),
+            Self::Kernel(gate) => Ok(gate.borrow_mut().refused()?),
             Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.refused()).await?,
         }
     }

@@ -27,7 +27,8 @@ pub(super) async fn answer(desk: &Desk, out: &mut Out) -> io::Result<()> {
         let page = desk.state.leases.borrow().page(last.as_ref(), PAGE);
         let more = page.len() == PAGE;
         let now = clock::monotonic();
-        let leases = page.iter().map(|lease| shown(&desk.state.config, lease, now));
+        let config = desk.state.config();
+        let leases = page.iter().map(|lease| shown(&config, lease, now));
         out.send(&Answer::Leases {
             leases: leases.collect(),
             more,
@@ -156,7 +157,7 @@ pub(super) fn opened_by(lease: &Lease) -> String {
     match (&lease.user, lease.operator) {
         (Some(user), _) => user.clone(),
         (None, Some(uid)) => format!("operator (uid {uid})"),
-        (None, None) => "unknown (earlier run)".to_owned(),
+        (None, None) => "unknown".to_owned(),
     }
 }
 

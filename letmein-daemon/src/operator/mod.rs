@@ -23,7 +23,7 @@ pub mod top;
 pub use desk::{Desk, Probe};
 pub use scrape::{Listener as MetricsListener, listen as listen_for_metrics, serve as serve_metrics};
 pub use serve::serve;
-pub use socket::bind;
+pub use socket::{Listener, bind};
 
 /// Where the socket is, unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/letmein/letmeind.sock";

@@ -21,7 +21,7 @@ pub(super) fn answer(
     address: IpAddr,
     seconds: Option<u64>,
 ) -> anyhow::Result<Answer> {
-    let config = &desk.state.config;
+    let config = &*desk.state.config();
     let resource = find(config, name)?;
     let address = address.to_canonical();
     ensure!(

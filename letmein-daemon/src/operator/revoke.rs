@@ -27,7 +27,7 @@ enum Whose {
 }
 
 pub(super) async fn answer(desk: &Desk, operator: u32, whose: &str) -> anyhow::Result<Answer> {
-    let config = &desk.state.config;
+    let config = &*desk.state.config();
     let wanted = read(config, whose)?;
     let mut revoked = Revoked::default();
     let mut last: Option<Living> = None;

@@ -7,14 +7,12 @@ use super::{
     peer::Peer,
     socket, status,
 };
-use crate::config::MetricsAddress;
+use crate::config::{MetricsAddress, OperatorSettings};
 use anyhow::Context as _;
-use nix::unistd::Gid;
 use std::{
     cell::Cell,
     io,
-    net::TcpListener,
-    os::unix::net::UnixListener,
+    net::{SocketAddr, TcpListener},
     rc::Rc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -38,38 +36,42 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Where metrics are asked for.
 pub enum Listener {
     /// By whoever is in the group.
-    Unix(UnixListener, Option<Gid>),
+    Unix(socket::Listener),
     /// By whoever is on this machine.
     Loopback(TcpListener),
 }
 
-/// Listens where the configuration says.
-pub fn listen(address: &MetricsAddress, group: Option<Gid>) -> anyhow::Result<Listener> {
-    match address {
-        MetricsAddress::Unix(path) => Ok(Listener::Unix(socket::bind(path, group)?, group)),
-        MetricsAddress::Loopback(address) => {
-            let listener =
-                TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-            listener.set_nonblocking(true)?;
-            Ok(Listener::Loopback(listener))
+/// Listens where the configuration says, if it does.
+pub fn listen(settings: &OperatorSettings) -> Option<anyhow::Result<Listener>> {
+    let listener = match settings.metrics.as_ref()? {
+        MetricsAddress::Unix(path) => {
+            socket::bind(path, settings.metrics_group.as_deref()).map(Listener::Unix)
         }
-    }
+        MetricsAddress::Loopback(address) => loopback(*address).map(Listener::Loopback),
+    };
+    Some(listener)
+}
+
+fn loopback(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Answers for good.
 pub async fn serve(listener: Listener, desk: Rc<Desk>) {
     let served = match listener {
-        Listener::Unix(listener, group) => match net::UnixListener::from_std(listener) {
-            Ok(listener) => {
-                accept(
-                    &desk,
-                    async || listener.accept().await.map(|(stream, _)| stream),
-                    |stream| Peer::of(stream).is_ok_and(|peer| peer.may_operate(group)),
-                )
-                .await
+        Listener::Unix(listener) => {
+            let group = listener.group;
+            match net::UnixListener::from_std(listener.socket) {
+                Ok(listener) => {
+                    let next = async || listener.accept().await.map(|(stream, _)| stream);
+                    let may = |stream: &_| Peer::of(stream).is_ok_and(|peer| peer.may_operate(group));
+                    accept(&desk, next, may).await
+                }
+                Err(error) => error,
             }
-            Err(error) => error,
-        },
+        }
         Listener::Loopback(listener) => match net::TcpListener::from_std(listener) {
             Ok(listener) => {
                 accept(

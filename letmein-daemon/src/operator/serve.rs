@@ -7,10 +7,12 @@ use super::{
     leases, open,
     peer::Peer,
     protocol::{Answer, LONGEST_REQUEST, Request},
-    revoke, status, top,
+    revoke,
+    socket::Listener,
+    status, top,
 };
 use nix::unistd::{Gid, Uid};
-use std::{collections::VecDeque, io, os::unix::net, rc::Rc, time::Duration};
+use std::{collections::VecDeque, io, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{
@@ -31,8 +33,9 @@ const OF_ONE_USER: usize = 8;
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// Serves operators for good.
-pub async fn serve(listener: net::UnixListener, group: Option<Gid>, desk: Rc<Desk>) {
-    let listener = match UnixListener::from_std(listener) {
+pub async fn serve(listener: Listener, desk: Rc<Desk>) {
+    let group = listener.group;
+    let listener = match UnixListener::from_std(listener.socket) {
         Ok(listener) => listener,
         Err(error) => {
             warn!("operators cannot be served: {error}");

@@ -1,7 +1,7 @@
 //! Making a Unix socket that only root and one group may use.
 
 use anyhow::{Context as _, bail, ensure};
-use nix::unistd::{Gid, Uid, chown};
+use nix::unistd::{Gid, Group, Uid, chown};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -24,8 +24,15 @@ const FOR_OWNER: u32 = 0o600;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 32;
 
+/// A socket, and who may use it besides root.
+pub struct Listener {
+    pub(super) socket: UnixListener,
+    pub(super) group: Option<Gid>,
+}
+
 /// Listens at `path`, for root and `group`. Nobody else gets there at any moment.
-pub fn bind(path: &Path, group: Option<Gid>) -> anyhow::Result<UnixListener> {
+pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<Listener> {
+    let group = group.map(find).transpose()?;
     prepare(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let bound = SockAddr::unix(path).and_then(|address| socket.bind(&address));
@@ -41,7 +48,18 @@ pub fn bind(path: &Path, group: Option<Gid>) -> anyhow::Result<UnixListener> {
     // Until now, whoever came was refused.
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    Ok(OwnedFd::from(socket).into())
+    Ok(Listener {
+        socket: OwnedFd::from(socket).into(),
+        group,
+    })
+}
+
+fn find(name: &str) -> anyhow::Result<Gid> {
+    let found = Group::from_name(name).with_context(|| format!("cannot look for the group {name:?}"))?;
+    let found = found.with_context(|| {
+        format!("there is no group {name:?} on this machine; `groupadd --system {name}` makes it")
+    })?;
+    Ok(found.gid)
 }
 
 /// Makes the folder, and removes a socket that nobody listens to any more.
@@ -89,7 +107,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("sub").join("socket");
         let first = bind(&path, None).unwrap();
-        let error = bind(&path, None).unwrap_err().to_string();
+        let error = bind(&path, None).err().unwrap().to_string();
         assert!(error.contains("another program serves"), "{error}");
         drop(first);
         bind(&path, None).unwrap();
@@ -97,11 +115,20 @@ mod tests {
     }
 
     #[test]
+    fn without_its_group_there_is_no_socket() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("socket");
+        let error = bind(&path, Some("no-such-group")).err().unwrap().to_string();
+        assert!(error.contains("there is no group \"no-such-group\""), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn a_file_in_its_place_is_left_alone() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "mine").unwrap();
-        let error = bind(&path, None).unwrap_err().to_string();
+        let error = bind(&path, None).err().unwrap().to_string();
         assert!(error.contains("is no socket"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
@@ -110,7 +137,10 @@ mod tests {
     fn a_folder_that_others_write_to_is_refused() {
         let folder = TempDir::new().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-        let error = bind(&folder.path().join("socket"), None).unwrap_err().to_string();
+        let error = bind(&folder.path().join("socket"), None)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("others can put a socket"), "{error}");
     }
 }

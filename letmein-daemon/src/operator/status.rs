@@ -8,7 +8,7 @@ use super::{
 };
 use crate::netlink::Links;
 use letmein_common::reason::Reason;
-use std::{fmt::Write as _, io, path::Path, time::Duration};
+use std::{fmt::Write as _, path::Path, time::Duration};
 use tokio::time::Instant;
 
 pub(super) async fn answer(desk: &Desk) -> anyhow::Result<Answer> {
@@ -30,13 +30,14 @@ pub(super) async fn status(desk: &Desk) -> anyhow::Result<Status> {
             count: of(reason),
         })
         .collect();
+    let config = desk.state.config();
     let leases = desk.state.leases.borrow();
     Ok(Status {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: desk.started.elapsed().as_secs(),
-        port: desk.state.config.gate.port,
-        checked_by: if desk.probe.program().is_some() {
+        port: config.gate.port,
+        checked_by: if desk.probe.program()?.is_some() {
             "xdp"
         } else {
             "userspace"
@@ -60,20 +61,18 @@ pub(super) async fn status(desk: &Desk) -> anyhow::Result<Status> {
 }
 
 /// As the kernel has it at this moment, whatever was attached once.
-fn interfaces(desk: &Desk) -> io::Result<Vec<Interface>> {
-    let Some(program) = desk.probe.program() else {
+fn interfaces(desk: &Desk) -> anyhow::Result<Vec<Interface>> {
+    let Some(program) = desk.probe.program()? else {
         return Ok(Vec::new());
     };
     let mut links = Links::open()?;
-    let names = &desk.state.config.gate.interfaces;
+    let config = desk.state.config();
+    let names = &config.gate.interfaces;
     let mut interfaces = Vec::with_capacity(names.len());
     for name in names {
         let hook = links.named(name)?.and_then(|link| {
-            if link.native.contains(&program) {
-                Some("native")
-            } else {
-                link.programs.contains(&program).then_some("generic")
-            }
+            let hook = if link.native { "native" } else { "generic" };
+            link.programs.contains(&program).then_some(hook)
         });
         interfaces.push(Interface {
             name: name.clone(),

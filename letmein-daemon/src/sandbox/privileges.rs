@@ -38,7 +38,7 @@ pub fn leave_signals_to_the_warden() -> anyhow::Result<()> {
 }
 
 /// Gives up all of root that the warden does not need. This thread has to be the only one.
-pub fn keep_the_wardens_privileges() -> anyhow::Result<()> {
+pub(super) fn keep_the_wardens() -> anyhow::Result<()> {
     keep(WARDEN).context("cannot give up privileges, which takes CAP_SETPCAP")
 }
 

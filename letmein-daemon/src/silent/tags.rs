@@ -45,7 +45,8 @@ impl Clock {
     }
 
     /// What has to be added to the monotonic clock to get the time of day.
-    fn offset(self) -> i128 {
+    #[must_use]
+    pub fn offset(self) -> i128 {
         nanos(self.wall) - i128::from(self.monotonic)
     }
 }

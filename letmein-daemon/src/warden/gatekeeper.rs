@@ -8,6 +8,7 @@ use crate::{
     gatekeeper::policy,
     requests::{FromGatekeeper, LONGEST, ToGatekeeper},
     sandbox::Account,
+    silent::tags::Clock,
     xdp::RingBuffer,
 };
 use anyhow::{Context as _, anyhow};
@@ -97,12 +98,15 @@ impl Gatekeeper {
         let memory = File::from(memfd_create(c"policy", MFdFlags::MFD_CLOEXEC).context(doing)?);
         memory.write_all_at(&policy, 0).context(doing)?;
         let sent = async {
+            self.channel
+                .send(&ToGatekeeper::Clock(offset()).to_bytes())
+                .await?;
             self.hand(ToGatekeeper::Policy(policy.len() as u64), memory.as_fd())
                 .await?;
-            for socket in &sockets.udp {
+            for (_, socket) in &sockets.udp {
                 self.hand(ToGatekeeper::Udp, socket.as_fd()).await?;
             }
-            for socket in &sockets.tcp {
+            for (_, socket) in &sockets.tcp {
                 self.hand(ToGatekeeper::Tcp, socket.as_fd()).await?;
             }
             if let Some(ring) = knocks {
@@ -117,6 +121,23 @@ impl Gatekeeper {
         match outcome.context(doing)? {
             FromGatekeeper::Configured(_) => Ok(()),
             _ => Err(anyhow!("{doing}: it answers something else")),
+        }
+    }
+
+    /// Tells it what time it is, now and when that changes, for good.
+    pub async fn tell_time(&self) {
+        /// How often to look, and how far the clocks may drift apart meanwhile: far less than matters.
+        const GLANCE: Duration = Duration::from_secs(1);
+        const DRIFT: u64 = 100_000_000;
+        let mut told: Option<i64> = None;
+        loop {
+            let offset = offset();
+            if told.is_none_or(|told| told.abs_diff(offset) > DRIFT) {
+                // If that fails the gatekeeper has ended, which is told elsewhere.
+                let _failed = self.channel.send(&ToGatekeeper::Clock(offset).to_bytes()).await;
+                told = Some(offset);
+            }
+            tokio::time::sleep(GLANCE).await;
         }
     }
 
@@ -227,6 +248,11 @@ impl Drop for Gatekeeper {
         let _ended = child.kill();
         let _reaped = child.wait();
     }
+}
+
+/// What has to be added to the monotonic clock, in nanoseconds, to get the time of day.
+fn offset() -> i64 {
+    i64::try_from(Clock::now().offset()).unwrap_or_default()
 }
 
 fn ending(status: ExitStatus) -> String {

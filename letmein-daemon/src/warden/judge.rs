@@ -104,11 +104,11 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// This many a second, and after a pause as many at once.
+    /// This many a second, and after a pause those of ten seconds at once.
     #[must_use]
     pub const fn new(per_second: u32) -> Self {
         Self {
-            limit: Limit::new(per_second, per_second),
+            limit: Limit::new(per_second, per_second.saturating_mul(10)),
             spent: 0,
         }
     }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn no_more_than_the_rate() {
         let mut budget = Budget::new(3);
-        for _ in 0..3 {
+        for _ in 0..30 {
             assert_eq!(budget.spend(NOW), Ok(()));
         }
         assert_eq!(budget.spend(NOW), Err(Forbidden::Rate));

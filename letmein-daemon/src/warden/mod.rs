@@ -4,8 +4,10 @@
 mod gatekeeper;
 pub mod judge;
 mod requests;
+mod running;
 mod sockets;
 
 pub use gatekeeper::{COMMAND, Gatekeeper};
 pub use requests::Doer;
+pub use running::{Followed, Running};
 pub use sockets::Sockets;

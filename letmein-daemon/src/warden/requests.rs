@@ -15,17 +15,19 @@ pub struct Doer {
     state: Rc<State>,
     /// `None` if the checks are the gatekeeper's.
     kernel: Option<Rc<RefCell<KernelGate>>>,
+    per_second: u32,
     budget: Budget,
 }
 
 impl Doer {
     /// Has done nothing yet.
     pub fn new(state: Rc<State>, kernel: Option<Rc<RefCell<KernelGate>>>) -> Self {
-        let budget = Budget::new(state.config.firewall.max_opens_per_second);
+        let per_second = state.config().firewall.max_opens_per_second;
         Self {
             state,
             kernel,
-            budget,
+            per_second,
+            budget: Budget::new(per_second),
         }
     }
 
@@ -42,7 +44,12 @@ impl Doer {
 
     fn attempt(&mut self, action: &Action) -> Result<Outcome, Forbidden> {
         let now = clock::monotonic();
-        let allowed = judge(&self.state.config, action, now)?;
+        let config = self.state.config();
+        if config.firewall.max_opens_per_second != self.per_second {
+            self.per_second = config.firewall.max_opens_per_second;
+            self.budget = Budget::new(self.per_second);
+        }
+        let allowed = judge(&config, action, now)?;
         if !matches!(allowed, Allowed::Expect(..)) {
             self.budget.spend(now)?;
         }

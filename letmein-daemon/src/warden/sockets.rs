@@ -18,40 +18,52 @@ const BACKLOG: i32 = 256;
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// All of them.
+/// All of them, with their addresses.
+#[derive(Default)]
 pub struct Sockets {
     /// For knocks over UDP.
-    pub udp: Vec<OwnedFd>,
+    pub udp: Vec<(SocketAddr, OwnedFd)>,
     /// For knocks over TCP.
-    pub tcp: Vec<OwnedFd>,
+    pub tcp: Vec<(SocketAddr, OwnedFd)>,
 }
 
 impl Sockets {
     /// Binds what the configuration asks for.
     pub fn bind(config: &Config) -> anyhow::Result<Self> {
+        Self::default().change(config)
+    }
+
+    /// Those that this configuration asks for: these, where they are the same, so that nothing that waits in one is lost.
+    pub fn change(&self, config: &Config) -> anyhow::Result<Self> {
         let addresses = || {
             let addresses = config.gate.addresses.iter();
             addresses.map(|address| SocketAddr::new(*address, config.gate.port))
         };
-        let bind_all = |protocol: &'static str, bind: fn(SocketAddr) -> io::Result<OwnedFd>| {
-            let bound = addresses().map(move |address| {
-                patiently(|| bind(address)).with_context(|| {
+        let bind_all = |protocol: &str, there: &[(SocketAddr, OwnedFd)], bind: fn(SocketAddr) -> _| {
+            let bound = addresses().map(|address| {
+                let there = there.iter().find(|(bound, _)| *bound == address);
+                let socket = match there {
+                    Some((_, socket)) => socket.try_clone(),
+                    None => patiently(|| bind(address)),
+                };
+                let socket = socket.with_context(|| {
                     format!(
                         "cannot listen on {protocol} {address}; is another program on that port (`ss -lnp`), or is \
                          the address in gate.addresses not this machine's?"
                     )
-                })
+                })?;
+                Ok((address, socket))
             });
             bound.collect::<anyhow::Result<Vec<_>>>()
         };
         Ok(Self {
             udp: if config.udp_socket() {
-                bind_all("udp", bind_udp)?
+                bind_all("udp", &self.udp, bind_udp)?
             } else {
                 Vec::new()
             },
             tcp: if config.gate.tcp {
-                bind_all("tcp", bind_tcp)?
+                bind_all("tcp", &self.tcp, bind_tcp)?
             } else {
                 Vec::new()
             },

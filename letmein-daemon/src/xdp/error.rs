@@ -59,10 +59,10 @@ pub enum XdpError {
     /// The ring buffer cannot be handed on.
     #[error("the ring buffer of silent knocks cannot be handed on")]
     Ring(#[source] std::io::Error),
-    /// The pinned map cannot be used.
+    /// The folder for what outlives the process cannot be used.
     #[error(
-        "cannot pin the nonces of silent knocks in {}; is a BPF file system mounted there (`mount -t bpf bpf \
-         /sys/fs/bpf`), and is pin-directory in section [gate] a folder in it?",
+        "nothing can be kept in {}; is a BPF file system mounted there (`mount -t bpf bpf /sys/fs/bpf`), and is \
+         pin-directory in section [gate] a folder in it, of root's?",
         folder.display()
     )]
     Pin {
@@ -71,6 +71,9 @@ pub enum XdpError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// Interfaces cannot be asked for.
+    #[error("cannot ask the kernel for network interfaces")]
+    Interfaces(#[source] std::io::Error),
     /// No such interface.
     #[error("there is no network interface {interface:?}; `ip link` lists them, gate.interfaces names them")]
     NoInterface {
@@ -80,7 +83,8 @@ pub enum XdpError {
     /// Another XDP program is attached.
     #[error(
         "another XDP program is attached to {interface:?}; `bpftool net show dev {interface}` tells whose, and \
-         `ip link set dev {interface} xdp off` (or `xdpgeneric off`) removes one that nobody needs"
+         `ip link set dev {interface} xdp off` (or `xdpgeneric off`) removes one that nobody needs; one that a letmeind \
+         with another pin-directory has left there, its `letmeind down` removes"
     )]
     Busy {
         /// The interface.

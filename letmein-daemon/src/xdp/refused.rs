@@ -5,7 +5,7 @@ use aya::maps::{Array, MapData, RingBuf};
 use letmein_common::sample::Refused;
 
 /// The ring buffer with them, and the number that lets each CPU tell of some more.
-pub struct RefusedPackets {
+pub(super) struct RefusedPackets {
     ring: RingBuf<MapData>,
     round: Array<MapData, u32>,
     number: u32,

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_millis(5);
 const GLANCE: Duration = Duration::from_micros(200);
 
+/// Starts one.
+pub type Start = fn() -> anyhow::Result<Contestant>;
+
 /// A server behind which port 22 is, and who knocks on it.
 pub struct Contestant {
     pub kinds: Vec<Kind>,

@@ -8,15 +8,16 @@
 mod contestant;
 mod kinds;
 mod measure;
+mod memory;
 mod ours;
 mod peers;
 mod processes;
 mod sender;
 
 use anyhow::Context as _;
-use contestant::Contestant;
+use contestant::Start;
 use measure::{Case, Effort};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{env, io::Write as _, time::Duration};
 
 /// Packets a second; none is as fast as it goes.
@@ -33,8 +34,6 @@ const QUICK: Effort = Effort {
     at_most: Duration::from_secs(2),
     alone: Duration::from_millis(50),
 };
-
-type Start = fn() -> anyhow::Result<Contestant>;
 
 const CONTESTANTS: [(&str, Start); 6] = [
     ("silent", ours::silent),
@@ -54,8 +53,19 @@ fn main() -> anyhow::Result<()> {
     };
     let only = env::args().find_map(|argument| Some(argument.strip_prefix("--only=")?.to_owned()));
     let wanted = |name: &str| only.as_deref().is_none_or(|only| name.starts_with(only));
+    let contestants: Vec<_> = CONTESTANTS.iter().filter(|(name, _)| wanted(name)).collect();
+    if has("--memory") {
+        let footprints: Result<Vec<_>, _> = contestants
+            .iter()
+            .map(|(name, start)| memory::of(name, *start, effort.knocks))
+            .collect();
+        let footprints = footprints?;
+        let json = footprints.iter().map(memory::Footprint::json);
+        let text = footprints.iter().map(ToString::to_string);
+        return print(has("--json"), "gates", json.collect(), text.collect());
+    }
     let mut cases = Vec::new();
-    for (name, start) in CONTESTANTS.iter().filter(|(name, _)| wanted(name)) {
+    for (name, start) in contestants {
         // What one kind has left behind, others do not suffer from.
         for number in 0.. {
             let contestant = start()?;
@@ -75,22 +85,26 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
+    let json = cases.iter().map(Case::json).collect();
+    let text = std::iter::once(HEADINGS.to_owned()).chain(cases.iter().map(line));
+    print(has("--json"), "cases", json, text.collect())
+}
+
+fn print(json: bool, name: &str, values: Vec<Value>, lines: Vec<String>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    if has("--json") {
-        let cases: Vec<_> = cases.iter().map(Case::json).collect();
-        writeln!(out, "{}", json!({ "cases": cases }))?;
-        return Ok(());
-    }
-    writeln!(
-        out,
-        "{:<26}{:<20}{:>9}{:>10}{:>7}{:>8}{:>9}{:>9}{:>10}{:>10}",
-        "", "kind", "rate", "sent/s", "taken", "got in", "median", "p99", "server/M", "softirq/M"
-    )?;
-    for case in &cases {
-        writeln!(out, "{}", line(case))?;
+    if json {
+        writeln!(out, "{}", json!({ name: values }))?;
+    } else {
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
     }
     Ok(())
 }
+
+/// Those of [`line`].
+const HEADINGS: &str = "                          kind                     rate    sent/s  taken  got in   median      p99  \
+                        server/M softirq/M";
 
 fn line(case: &Case) -> String {
     let rate = case.rate.map_or("fastest".to_owned(), |rate| rate.to_string());

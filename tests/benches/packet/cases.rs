@@ -126,8 +126,8 @@ impl Cases {
             silent: Some(SilentPlan {
                 keys: vec![(USER, &self.silent.mac)],
                 pairs: 1,
-                pin_directory: None,
             }),
+            pins: None,
             shield: Some(ShieldPlan {
                 rules: vec![(Protocol::Tcp, PROTECTED, PortRule::shielded(PROTECTED, 128))],
                 leases: OTHERS + 1,

@@ -5,6 +5,7 @@
 //! whatever else this machine does hits all of them; medians over the rounds are compared, and nothing absolute.
 
 mod cases;
+mod cpus;
 mod native;
 
 use anyhow::{Context as _, bail};
@@ -53,8 +54,12 @@ fn main() -> anyhow::Result<()> {
         verify(&gate, case)?;
     }
 
+    if std::env::args().any(|argument| argument == "--cpus") {
+        return cpus::run(gate.program()?, &hot);
+    }
+
     let mut figures = Figures::default();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         figures.add("bare_ns", run(bare, &hot[0].frame, CHEAP)?.1);
         for case in &hot {
             let repeat = if case.is_dear() { DEAR } else { CHEAP };
@@ -88,6 +93,12 @@ fn main() -> anyhow::Result<()> {
         beyond("silent_replay_ns"),
         format!("forged_challenge_ns: {ratio:.2} x native_hmac_ns"),
     ])
+}
+
+/// One is enough to see that it works.
+fn rounds() -> u32 {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    if quick { 1 } else { ROUNDS }
 }
 
 /// Runs the program on a frame. Returns its verdict and the nanoseconds for each run.

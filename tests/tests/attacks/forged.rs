@@ -1,4 +1,5 @@
 //! Forged knocks of a user who exists, from more addresses than there are token buckets for: each costs the gate an HMAC.
+//! What becomes of more of them than there is time for is shown in `tests/tests/limits/budget.rs`.
 
 use crate::{
     frames::{Random, forged, source, source_v6},
@@ -14,7 +15,7 @@ const SOURCES: u32 = 70_000;
 #[test]
 fn guests_come_and_go_during_a_flood() {
     let scene = Scene::new();
-    let mut gate = scene.start("xdp = \"native\"");
+    let mut gate = scene.start("xdp = \"native\"\nhmac-budget = 0");
     let attacker = scene.attacker();
     let mut random = Random(3);
     let held_back = silent::Draft::default().seal();

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 200;
 #[test]
 fn they_open_nothing_and_spoil_nothing() {
     let scene = Scene::new();
-    let mut gate = scene.start("xdp = \"native\"\nrate = 0\ncontrol-timeout = \"1m\"");
+    let mut gate = scene.start("xdp = \"native\"\nrate = 0\nhmac-budget = 0\ncontrol-timeout = \"1m\"");
     let attacker = scene.attacker();
     let guest = Udp::new(&scene.lab.client, CONTROL.parse().unwrap()).unwrap();
     guest.send(&Draft::default().sign()).unwrap();

@@ -124,14 +124,49 @@ fn a_lease_says_who_what_where_and_how_long() {
 }
 
 #[test]
-fn who_opened_a_lease_of_an_earlier_run_is_said_to_be_unknown() {
+fn who_opened_a_lease_is_known_after_a_restart() {
     let lab = Lab::new().unwrap();
     let before = gate(&lab, "", "");
     alice(&before, &lab, "knock");
+    prints(&before, "open", &["admin", "10.77.1.3"]);
     before.stop().unwrap();
     let gate = gate(&lab, "", "");
-    assert_eq!(json(&gate, "leases")["leases"][0]["user"], Value::Null);
-    assert!(prints(&gate, "leases", &[]).contains("unknown (earlier run)"));
+    let leases = json(&gate, "leases");
+    let by: Vec<_> = leases["leases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|lease| {
+            (
+                lease["address"].clone(),
+                lease["user"].clone(),
+                lease["operator"].clone(),
+            )
+        })
+        .collect();
+    assert!(
+        by.contains(&(json!("10.77.1.2"), json!("alice"), Value::Null)),
+        "{leases}"
+    );
+    assert!(
+        by.contains(&(json!("10.77.1.3"), Value::Null, json!(0))),
+        "{leases}"
+    );
+    assert_eq!(prints(&gate, "revoke", &["alice"]), "1 lease revoked\n");
+}
+
+#[test]
+fn whose_a_lease_is_that_somebody_added_is_said_to_be_unknown() {
+    let lab = Lab::new().unwrap();
+    let gate = gate(&lab, "", "");
+    let add = "add element inet letmein leases4 { 10.77.1.2 . tcp . 22 timeout 1h }";
+    lab.server.run("nft", &[add]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while json(&gate, "status")["leases"]["now"] == 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(50));
+    }
+    assert!(prints(&gate, "leases", &[]).contains("10.77.1.2"));
+    assert!(prints(&gate, "leases", &[]).contains("unknown"));
     // So it is not revoked as alice's, and the operator is told.
     let said = prints(&gate, "revoke", &["alice"]);
     assert!(

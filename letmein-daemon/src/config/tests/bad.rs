@@ -538,10 +538,6 @@ fn operators() {
         ("socket = \"gate.sock\"", "operator.socket is an absolute path"),
         ("socket = \"/\"", "operator.socket is an absolute path"),
         (&*format!("socket = \"{long}\""), "at most 107 bytes"),
-        (
-            "group = \"no-such-group\"",
-            "operator.group: there is no group \"no-such-group\" on this machine; `groupadd --system`",
-        ),
     ] {
         refused(
             &format!("{GATE}[operator]\n{option}\n"),

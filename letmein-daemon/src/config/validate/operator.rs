@@ -8,7 +8,6 @@ use crate::{
     },
     operator::DEFAULT_SOCKET,
 };
-use nix::unistd::{Gid, Group};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -32,8 +31,8 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Operator>) -> Ope
     }
     OperatorSettings {
         socket: socket(report, operator.socket.as_ref()),
-        group: group(report, "operator.group", operator.group.as_ref()),
-        metrics_group: group(report, "operator.metrics-group", operator.metrics_group.as_ref()),
+        group: operator.group.map(Spanned::into_inner),
+        metrics_group: operator.metrics_group.map(Spanned::into_inner),
         metrics,
     }
 }
@@ -75,26 +74,4 @@ fn socket(report: &mut Report<'_>, given: Option<&Spanned<PathBuf>>) -> PathBuf 
 /// Whether a socket can have this path.
 fn is_usable(path: &Path) -> bool {
     path.is_absolute() && path.file_name().is_some() && path.as_os_str().len() <= LONGEST_PATH
-}
-
-fn group(report: &mut Report<'_>, option: &str, given: Option<&Spanned<String>>) -> Option<Gid> {
-    let name = given?;
-    match Group::from_name(name.get_ref()) {
-        Ok(Some(group)) => return Some(group.gid),
-        Ok(None) => report.add(
-            &name.span(),
-            format!(
-                "{option}: there is no group {:?} on this machine; `groupadd --system` makes one",
-                name.get_ref()
-            ),
-        ),
-        Err(error) => report.add(
-            &name.span(),
-            format!(
-                "{option}: cannot look for the group {:?}: {error}",
-                name.get_ref()
-            ),
-        ),
-    }
-    None
 }

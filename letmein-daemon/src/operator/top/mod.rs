@@ -19,7 +19,7 @@ const SOURCES: usize = 64;
 
 pub(super) async fn answer(desk: &Desk) -> anyhow::Result<Answer> {
     let status = status(desk).await?;
-    let config = &desk.state.config;
+    let config = &*desk.state.config();
     let leases = desk.state.leases.borrow();
     let now = clock::monotonic();
     let page = leases.page(None, PAGE.min(SOURCES));
@@ -44,6 +44,7 @@ pub(super) async fn answer(desk: &Desk) -> anyhow::Result<Answer> {
     reason = "a number of packets: not negative and far below 2^64"
 )]
 fn sources(desk: &Desk) -> Vec<Source> {
+    let control_port = desk.state.config().gate.port;
     let top = desk.sources.borrow().top(SOURCES);
     let told = top.into_iter().map(|(address, source)| Source {
         address,
@@ -54,7 +55,7 @@ fn sources(desk: &Desk) -> Vec<Source> {
         reason: source.reason.name().to_owned(),
         // Without XDP, there is no other one.
         port: if source.port == 0 {
-            desk.state.config.gate.port
+            control_port
         } else {
             source.port
         },
