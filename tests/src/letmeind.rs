@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{bail, ensure};
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -37,28 +37,13 @@ pub struct Failure {
 }
 
 impl<'a> Letmeind<'a> {
-    /// With this configuration, next to which lies `alice.key` with [`KEY`]. Its gatekeeper is a user of no name, unless the
-    /// configuration says something about the processes.
+    /// With this configuration, next to which lies `alice.key` with [`KEY`], and [complete].
     pub fn new(host: &'a Host, configuration: &str) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         write_key(&folder.path().join("alice.key"), &KEY)?;
-        let daemon = if configuration.contains("[daemon]") {
-            String::new()
-        } else {
-            format!("\n[daemon]\nuser = \"{NOBODY}\"\n")
-        };
-        // Each has its own, unless the test names one: many run at the same time.
-        let operator = if configuration.contains("[operator]") {
-            String::new()
-        } else {
-            format!(
-                "\n[operator]\nsocket = \"{}\"\n",
-                folder.path().join(SOCKET).display()
-            )
-        };
         fs::write(
             folder.path().join("letmeind.toml"),
-            format!("{configuration}{daemon}{operator}"),
+            complete(configuration, folder.path()),
         )?;
         let under = Vec::new();
         Ok(Self { host, folder, under })
@@ -134,6 +119,21 @@ impl<'a> Letmeind<'a> {
         }
         Ok(process.wait_with_output()?)
     }
+}
+
+/// The configuration as it is written to this folder: its gatekeeper is a user of no name, and its operator's socket is
+/// there (many run at the same time), unless it says something about that.
+#[must_use]
+pub fn complete(configuration: &str, folder: &Path) -> String {
+    let mut text = configuration.to_owned();
+    if !text.contains("[daemon]") {
+        text += &["\n[daemon]\nuser = \"", &NOBODY.to_string(), "\"\n"].concat();
+    }
+    if !text.contains("[operator]") {
+        let socket = folder.join(SOCKET).display().to_string();
+        text += &["\n[operator]\nsocket = \"", &socket, "\"\n"].concat();
+    }
+    text
 }
 
 impl Failure {
