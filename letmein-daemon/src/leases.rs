@@ -1,10 +1,12 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
 mod allowed;
+mod by_hand;
 mod cuts;
 mod ends;
 mod opener;
 mod others;
+mod recent;
 mod takeover;
 
 use crate::{
@@ -13,11 +15,14 @@ use crate::{
     firewall::{Firewall, FirewallError, LeaseKey},
     xdp::{Shield, XdpError},
 };
+pub use by_hand::Living;
 use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
 pub use opener::Opener;
+pub use recent::Event;
+use recent::Recent;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -81,6 +86,7 @@ pub struct Leases {
     limit: u32,
     ends: Ends<Opener>,
     cuts: Cuts,
+    recent: Recent,
     /// The rules could not be put back: nobody tries that again for a knock.
     broken: bool,
 }
@@ -134,11 +140,13 @@ impl Leases {
         for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
             self.cuts.set(*key, end);
         }
+        let holder = holder(resource, address);
+        self.recent.note(name, "opened", &resource.name, holder.clone());
         info!(
             "{name} opened {} ({}) for {} until {} ({})",
             resource.name,
             resource.port_list(),
-            holder(resource, address),
+            holder,
             until(lease),
             human(lease),
         );
@@ -147,13 +155,10 @@ impl Leases {
 
     /// Closes all ports of the resource for `address`. That none was open is no error.
     pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
-        let keys = keys(resource, address);
-        self.shut_out(&keys);
-        let closed = self.firewall.close(&keys)?;
-        for key in &keys {
-            self.ends.remove(key);
-            self.cuts.remove(key);
-        }
+        let (closed, cut) = self.revoke(&keys(resource, address))?;
+        let holder = holder(resource, address);
+        self.recent
+            .note(&user.name, "closed", &resource.name, holder.clone());
         let what = if closed == 0 {
             "revoked, though it was not open,"
         } else {
@@ -164,21 +169,10 @@ impl Leases {
             user.name,
             resource.name,
             resource.port_list(),
-            holder(resource, address)
+            holder
         );
         if resource.cut {
-            let cut = self.firewall.cut(&keys).inspect_err(|_| {
-                // To be tried again soon.
-                let now = clock::monotonic();
-                for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
-                    self.cuts.set(*key, now);
-                }
-            })?;
-            info!(
-                "ended {cut} connections to {} from {}",
-                resource.name,
-                holder(resource, address)
-            );
+            info!("ended {cut} connections to {} from {holder}", resource.name);
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ pub mod leases;
 pub mod loading;
 pub mod netlink;
 pub mod notify;
+pub mod operator;
 pub mod protocol;
 pub mod remembered;
 pub mod requests;

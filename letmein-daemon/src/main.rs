@@ -3,7 +3,7 @@
 mod manual;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
@@ -11,11 +11,13 @@ use letmein_daemon::{
     firewall::{self, Firewall},
     gatekeeper, import,
     instance::Instance,
+    operator::{self, DEFAULT_SOCKET},
     sandbox::Seccomp,
     server, trial, user, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
+    net::IpAddr,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -105,6 +107,47 @@ enum Command {
         #[arg(short, long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// How the gate that runs is: interfaces, leases, packets genuine and refused.
+    Status {
+        #[command(flatten)]
+        running: Running,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Who may come in now, where to, and how long still.
+    Leases {
+        #[command(flatten)]
+        running: Running,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Watch the gate on a screen: packets, reasons, sources, leases, knocks. "q" quits.
+    Top {
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Close leases before their time.
+    Revoke {
+        #[command(flatten)]
+        running: Running,
+        /// Whose: an address, a user's name, or "all".
+        #[arg(value_name = "ADDRESS|USER|all")]
+        whose: String,
+    },
+    /// Open a resource for somebody who has not knocked.
+    Open {
+        #[command(flatten)]
+        running: Running,
+        /// The resource's name.
+        resource: String,
+        /// For whom.
+        address: IpAddr,
+        /// For how long, such as 10m, instead of the resource's own time.
+        #[arg(long = "for", value_name = "TIME", value_parser = operator::open::parse_time)]
+        time: Option<Duration>,
+    },
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions {
@@ -114,6 +157,14 @@ enum Command {
     /// Print the manual page.
     #[command(hide = true)]
     Man,
+}
+
+/// Which letmeind that runs.
+#[derive(Args)]
+struct Running {
+    /// Its socket: operator.socket in its configuration.
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -164,6 +215,16 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::Status { running, json } => operator::status::run(&running.socket, json),
+        Command::Leases { running, json } => operator::leases::run(&running.socket, json),
+        Command::Top { running } => operator::top::run(&running.socket),
+        Command::Revoke { running, whose } => operator::revoke::run(&running.socket, whose),
+        Command::Open {
+            running,
+            resource,
+            address,
+            time,
+        } => operator::open::run(&running.socket, &resource, address, time),
         Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
         Command::Import {
             file,

@@ -11,6 +11,7 @@ use letmein_common::{
     hmac::Auth,
     maps::{Pending, PendingKey},
     reason::{Counters, Reason},
+    sample::{PER_ROUND, Refused},
     source::Address,
 };
 use std::{net::IpAddr, time::Duration};
@@ -22,7 +23,9 @@ const CONFIGURED: usize = 16;
 /// The length of a message with counters.
 const COUNTERS: usize = 24 + 8 * Reason::ALL.len();
 /// The longest message of the gatekeeper.
-pub const LONGEST: usize = if COUNTERS > REQUEST { COUNTERS } else { REQUEST };
+pub const LONGEST: usize = SAMPLES;
+/// The length of a message with refused packets: how many there are, and places for as many as there may be.
+const SAMPLES: usize = CONFIGURED + 8 + Refused::LEN * PER_ROUND as usize;
 /// The length of every message of the warden.
 pub const TO_GATEKEEPER: usize = 24;
 
@@ -40,6 +43,8 @@ const RING: u32 = 10;
 const APPLY: u32 = 11;
 const COUNT: u32 = 12;
 const CLOCK: u32 = 13;
+const SAMPLE: u32 = 14;
+const HAS_SAMPLED: u32 = 15;
 
 /// What the gatekeeper asks the warden to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +127,8 @@ pub enum FromGatekeeper {
     Configured(u64),
     /// What it was asked for under this number.
     Counters(u64, Counters),
+    /// Some of the packets that it has refused, which it was asked for under this number.
+    Refused(u64, Vec<Refused>),
 }
 
 /// A message of the warden. Those with a descriptor carry it beside their bytes.
@@ -143,6 +150,8 @@ pub enum ToGatekeeper {
     Count(u64),
     /// This many nanoseconds added to `CLOCK_MONOTONIC` are the time since 1970.
     Clock(i64),
+    /// Tell of some refused packets, under this number.
+    Sample(u64),
 }
 
 /// How a request ended.
@@ -239,6 +248,14 @@ impl FromGatekeeper {
                 let words = words.flat_map(u64::to_le_bytes);
                 head(HAS_COUNTED, *number).into_iter().chain(words).collect()
             }
+            Self::Refused(number, refused) => {
+                let refused = refused.get(..PER_ROUND as usize).unwrap_or(refused);
+                let mut bytes = head(HAS_SAMPLED, *number).to_vec();
+                bytes.extend((refused.len() as u64).to_le_bytes());
+                bytes.extend(refused.iter().flat_map(Refused::to_bytes));
+                bytes.resize(SAMPLES, 0);
+                bytes
+            }
         }
     }
 
@@ -263,13 +280,30 @@ impl FromGatekeeper {
                 }
                 Ok(Self::Counters(number, counters))
             }
+            HAS_SAMPLED if bytes.len() == SAMPLES => {
+                let (count, places) = rest.split_first_chunk().ok_or(Garbage)?;
+                let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| Garbage)?;
+                let used = count.checked_mul(Refused::LEN).ok_or(Garbage)?;
+                let (used, unused) = places.split_at_checked(used).ok_or(Garbage)?;
+                if unused.iter().any(|byte| *byte != 0) {
+                    return Err(Garbage);
+                }
+                let records = used.chunks(Refused::LEN);
+                let refused = records.map(|record| {
+                    let refused = Refused::from_bytes(record)?;
+                    refused.reason().map(|_| refused)
+                });
+                let refused: Option<_> = refused.collect();
+                Ok(Self::Refused(number, refused.ok_or(Garbage)?))
+            }
             _ => Err(Garbage),
         }
     }
 }
 
 // A request is told from the other messages by its length.
-const _: () = assert!(CONFIGURED != REQUEST && COUNTERS != REQUEST);
+const _: () = assert!(CONFIGURED != REQUEST && COUNTERS != REQUEST && SAMPLES != REQUEST);
+const _: () = assert!(LONGEST >= REQUEST && LONGEST >= COUNTERS);
 
 impl ToGatekeeper {
     /// The message as it is sent.
@@ -284,6 +318,7 @@ impl ToGatekeeper {
             Self::Apply(number) => (APPLY, number, 0),
             Self::Count(number) => (COUNT, number, 0),
             Self::Clock(offset) => (CLOCK, 0, offset.cast_unsigned()),
+            Self::Sample(number) => (SAMPLE, number, 0),
         };
         let mut bytes = [0; TO_GATEKEEPER];
         bytes[..CONFIGURED].copy_from_slice(&head(kind, number));
@@ -306,6 +341,7 @@ impl ToGatekeeper {
             ((APPLY, number), 0) => Self::Apply(number),
             ((COUNT, number), 0) => Self::Count(number),
             ((CLOCK, 0), offset) => Self::Clock(offset.cast_signed()),
+            ((SAMPLE, number), 0) => Self::Sample(number),
             _ => return Err(Garbage),
         })
     }

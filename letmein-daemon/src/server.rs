@@ -6,7 +6,7 @@ use crate::{
     instance::{self, Instance},
     interfaces::Interfaces,
     leases::Leases,
-    loading, notify, remembered,
+    loading, notify, operator, remembered,
     sandbox::{self, Account, Files},
     silent,
     trial::{Before, on_trial},
@@ -142,6 +142,9 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         loading::attach(&config, kernel, mode, &[])?;
     }
     let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
+    // Whose group it is cannot be changed any more afterwards.
+    let for_metrics = operator::listen_for_metrics(&config.operator);
+    let for_operators = operator::bind(&config.operator.socket, config.operator.group.as_deref());
     let files = Files {
         readable: config.folders().to_vec(),
         writable: vec![instance::FOLDER.into(), config.gate.pin_directory.clone()],
@@ -157,6 +160,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     };
     let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
     spawn_local(sweep(Rc::clone(&running.state)));
+    operators(&running, for_operators, for_metrics);
     let (ended, mut end) = oneshot::channel();
     let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
     spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
@@ -176,6 +180,29 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     until_stopped(&running, signals, end).await?;
     remembered::leave(&instance.remembered(), &running.state.leases.borrow_mut().keys());
     Ok(())
+}
+
+/// Serves operators. That it cannot be done is no reason to leave the ports alone.
+fn operators(
+    running: &Running,
+    listener: anyhow::Result<operator::Listener>,
+    metrics: Option<anyhow::Result<operator::MetricsListener>>,
+) {
+    let probe = match &running.kernel {
+        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel)),
+        None => operator::Probe::Gatekeeper(Rc::clone(&running.gatekeeper)),
+    };
+    let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe));
+    spawn_local(Rc::clone(&desk).watch());
+    match metrics {
+        None => {}
+        Some(Ok(listener)) => drop(spawn_local(operator::serve_metrics(listener, Rc::clone(&desk)))),
+        Some(Err(error)) => error!("metrics cannot be served: {error:#}"),
+    }
+    match listener {
+        Ok(listener) => drop(spawn_local(operator::serve(listener, desk))),
+        Err(error) => error!("operators cannot be served: {error:#}"),
+    }
 }
 
 /// Hears the gatekeeper, and tells why there is nothing more to hear.

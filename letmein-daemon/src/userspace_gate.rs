@@ -9,14 +9,22 @@ use letmein_common::{
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
     reason::{Counters, Reason},
+    sample::{Refused, Sampling},
     source::Address,
     wire::silent,
 };
 use lru::LruCache;
-use std::{cell::RefCell, collections::HashMap, net::SocketAddr, num::NonZeroUsize};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    net::SocketAddr,
+    num::NonZeroUsize,
+};
 
 /// As many networks as the XDP program keeps a bucket for.
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// In place of the control port, whose number is not known here.
+const CONTROL_PORT: u32 = 0;
 /// As many as it knows that have proved a key.
 const ACQUAINTED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
@@ -47,6 +55,9 @@ pub struct UserspaceGate {
     tags: RefCell<HashMap<u64, Tag>>,
     nonces: RefCell<LruCache<NonceKey, ()>>,
     counters: RefCell<Counters>,
+    /// What operators will be told of, as one CPU does.
+    told: RefCell<(Sampling, Vec<Refused>)>,
+    round: Cell<u32>,
 }
 
 impl UserspaceGate {
@@ -63,6 +74,8 @@ impl UserspaceGate {
             tags: RefCell::default(),
             nonces: RefCell::new(LruCache::new(salts)),
             counters: RefCell::default(),
+            told: RefCell::default(),
+            round: Cell::default(),
         }
     }
 
@@ -101,7 +114,7 @@ impl UserspaceGate {
         let answer_strangers = policy.gate.error_policy == ErrorPolicy::Always;
         if policy.gate.udp && !(policy.gate.silent && is_silent) {
             let outcome = gate::check_challenge(&tables, datagram);
-            self.count(outcome);
+            self.count(&tables, outcome);
             return match outcome {
                 Ok(()) => Verdict::Pass,
                 Err(reason) if gate::hand_over(&tables, reason, answer_strangers) => Verdict::Pass,
@@ -109,11 +122,11 @@ impl UserspaceGate {
             };
         }
         let Some(message) = datagram.first_chunk().filter(|_| policy.gate.silent && is_silent) else {
-            self.count(Err(Reason::Length));
+            self.count(&tables, Err(Reason::Length));
             return Verdict::Drop;
         };
         let outcome = gate::check_silent(&tables, message);
-        self.count(outcome.map(drop));
+        self.count(&tables, outcome.map(drop));
         // No error policy answers a silent knock.
         outcome.map_or(Verdict::Drop, |(user, resource)| {
             Verdict::Silent(SilentKnock {
@@ -140,11 +153,23 @@ impl UserspaceGate {
         *self.counters.borrow()
     }
 
-    fn count(&self, outcome: Result<(), Reason>) {
+    /// A few of the refused packets since this was called last. From now on it tells of new ones.
+    pub fn next_round(&self) -> Vec<Refused> {
+        self.round.set(self.round.get().wrapping_add(1).max(1));
+        std::mem::take(&mut self.told.borrow_mut().1)
+    }
+
+    fn count(&self, tables: &View<'_>, outcome: Result<(), Reason>) {
         let mut counters = self.counters.borrow_mut();
         match outcome {
             Ok(()) => counters.genuine += 1,
-            Err(reason) => counters.refuse(reason),
+            Err(reason) => {
+                counters.refuse(reason);
+                let (sampling, told) = &mut *self.told.borrow_mut();
+                if sampling.take(self.round.get()) {
+                    told.push(Refused::new(tables.address, CONTROL_PORT, reason));
+                }
+            }
         }
     }
 }

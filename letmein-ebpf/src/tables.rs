@@ -14,6 +14,7 @@ use letmein_common::{
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, Pending, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag},
     reason::{Counters, Reason},
+    sample::{Refused, Sampling},
     source::{Address, Prefixes},
     wire::{
         challenge::{self, NO_TOKEN, View},
@@ -63,6 +64,16 @@ static KNOCKS: RingBuf = RingBuf::with_byte_size(65_536, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
+/// The round of samples that the daemon has begun.
+#[map]
+static ROUND: Array<u32> = Array::with_max_entries(1, 0);
+/// What each CPU has told of in it.
+#[map]
+static SAMPLING: PerCpuArray<Sampling> = PerCpuArray::with_max_entries(1, 0);
+/// Refused packets that operators get to see: 24 bytes each, and 8 of header. Enough for one round of 64 CPUs.
+#[map]
+static REFUSED: RingBuf = RingBuf::with_byte_size(65_536, 0);
+
 /// Set by the daemon before the program is loaded; the kernel's JIT sees constants.
 // SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
@@ -107,6 +118,28 @@ fn counters<'a>() -> Option<&'a mut Counters> {
     // SAFETY: a per-CPU element of the map, which lives as long as the program. XDP programs run to the end
     // on their CPU without being interrupted by another run on it.
     Some(unsafe { &mut *counters })
+}
+
+/// Whether operators are to be told of the packet that is being refused.
+#[inline(always)]
+pub fn is_sampled() -> bool {
+    let Some(round) = ROUND.get(0) else {
+        return false;
+    };
+    let Some(sampling) = SAMPLING.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: as for `counters`.
+    unsafe { &mut *sampling }.take(*round)
+}
+
+/// Tells of a refused packet. Nobody is woken for it, and nobody misses it.
+#[inline(never)]
+pub fn tell(high: u64, low: u64, port: u32, reason: Reason) {
+    if let Some(mut place) = REFUSED.reserve::<Refused>(0) {
+        place.write(Refused::new(Address([high, low]), port, reason));
+        place.submit(NO_WAKEUP);
+    }
 }
 
 /// Takes a token from the bucket of the source with this address. A function of its own, as is [`deliver`]: what they
@@ -292,6 +325,9 @@ impl Tables for Maps<'_> {
         authenticate(key, message.bytes(), token) != 0
     }
 }
+
+/// `BPF_RB_NO_WAKEUP` of `linux/bpf.h`.
+const NO_WAKEUP: u64 = 1;
 
 /// For an insertion that fails if the key exists: `BPF_NOEXIST` of `linux/bpf.h`.
 const NOEXIST: u64 = 1;

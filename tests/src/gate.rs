@@ -2,7 +2,7 @@
 
 use crate::{
     lab::Host,
-    letmeind::{Failure, Letmeind},
+    letmeind::{Failure, Letmeind, SOCKET},
 };
 use anyhow::{Context as _, bail};
 use nix::{
@@ -15,7 +15,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
@@ -31,7 +31,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gate {
     process: Child,
     log: Receiver<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Gate {
@@ -79,11 +79,7 @@ impl Gate {
                 }
             }
         });
-        let mut started = Self {
-            process,
-            log,
-            _folder: folder,
-        };
+        let mut started = Self { process, log, folder };
         if !text.is_empty() {
             started.wait_for(text)?;
         }
@@ -101,6 +97,22 @@ impl Gate {
     pub fn pid(&self) -> Pid {
         // `ip netns exec` becomes the program it starts, so this is the daemon's own id.
         Pid::from_raw(self.process.id().cast_signed())
+    }
+
+    /// The operator's socket, unless the configuration names another.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+
+    /// `letmeind VERB --socket …` with these arguments.
+    pub fn operate(&self, verb: &str, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = Command::new(program("letmeind")?);
+        command
+            .args([verb, "--socket"])
+            .arg(self.socket())
+            .args(arguments);
+        Ok(command.stdin(Stdio::null()).output()?)
     }
 
     /// The next line of the log with this text.

@@ -55,6 +55,17 @@ const GATES: &[Package] = &[
     },
 ];
 
+const MONITORING: &[Package] = &[Package {
+    name: "prometheus",
+    purpose: "`promtool`: whether metrics and alerts are what Prometheus understands",
+}];
+
+/// What reads metrics, for the tests.
+pub fn unpack_monitoring(yes: bool) -> anyhow::Result<()> {
+    let what = "The tests check metrics by a tool of this Debian package, which is missing:";
+    unpack_all(MONITORING, "monitoring", what, yes)
+}
+
 /// The firewalls, for the tests.
 pub fn unpack(yes: bool) -> anyhow::Result<()> {
     let what = "The tests run letmeind beside other firewalls, of which these Debian packages are missing:";

@@ -96,6 +96,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     install::packages(PACKAGES, options.yes)?;
     peers::install(options.yes)?;
     neighbours::unpack(options.yes)?;
+    neighbours::unpack_monitoring(options.yes)?;
     for debug_log in [false, true] {
         build_ebpf::run(&build_ebpf::Options {
             yes: options.yes,

@@ -26,7 +26,7 @@ use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, sourc
 use std::{
     collections::HashMap,
     fmt,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -46,6 +46,8 @@ pub struct Config {
     pub gate: Gate,
     /// How ports are closed and opened.
     pub firewall: FirewallSettings,
+    /// Who watches over it, and how.
+    pub operator: OperatorSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
     folders: Vec<PathBuf>,
@@ -110,6 +112,8 @@ pub struct FirewallSettings {
     pub mode: Mode,
     /// Leases that may live at one time.
     pub max_leases: u32,
+    /// The longest that a lease may be for.
+    pub max_lease: Duration,
     /// Requests to open or close that are carried out each second.
     pub max_opens_per_second: u32,
     /// Chain mode: the chain for what is forwarded.
@@ -118,6 +122,28 @@ pub struct FirewallSettings {
     pub output_chain: String,
     /// Guard mode: interfaces from which connections are forwarded unseen.
     pub inside: Vec<String>,
+}
+
+/// Section `[operator]`. Whether there are such groups is seen when the sockets are made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OperatorSettings {
+    /// Where commands such as `letmeind status` come in.
+    pub socket: PathBuf,
+    /// Who may use it besides root.
+    pub group: Option<String>,
+    /// Where metrics are asked for, if they are to be told.
+    pub metrics: Option<MetricsAddress>,
+    /// Who may ask on a socket besides root.
+    pub metrics_group: Option<String>,
+}
+
+/// Where metrics are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// An address of the loopback interface, and a port.
+    Loopback(SocketAddr),
 }
 
 /// A user: a key and what it opens.

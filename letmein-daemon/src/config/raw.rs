@@ -34,6 +34,7 @@ pub(super) struct File {
     pub daemon: Given<Daemon>,
     pub gate: Given<Gate>,
     pub firewall: Given<Firewall>,
+    pub operator: Given<Operator>,
     #[serde(default)]
     pub resources: Named<Resource>,
     #[serde(default)]
@@ -99,6 +100,19 @@ pub(super) struct Firewall {
     pub max_leases: Given<i64>,
     pub max_opens_per_second: Given<i64>,
     pub shield: Given<Shield>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [operator]"
+)]
+pub(super) struct Operator {
+    pub socket: Given<PathBuf>,
+    pub group: Given<String>,
+    pub metrics: Given<String>,
+    pub metrics_group: Given<String>,
 }
 
 #[derive(Deserialize)]

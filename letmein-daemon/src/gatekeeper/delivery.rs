@@ -35,7 +35,8 @@ impl Delivery {
             ToGatekeeper::Outcome(..)
             | ToGatekeeper::Apply(_)
             | ToGatekeeper::Count(_)
-            | ToGatekeeper::Clock(_) => {
+            | ToGatekeeper::Clock(_)
+            | ToGatekeeper::Sample(_) => {
                 bail!("a descriptor came with what needs none")
             }
         }

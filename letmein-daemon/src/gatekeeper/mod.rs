@@ -69,6 +69,10 @@ async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
                     .map_or_else(Counters::default, |it| it.counters());
                 tell(&warden, FromGatekeeper::Counters(number, counters));
             }
+            ToGatekeeper::Sample(number) => {
+                let refused = gatekeeper.as_ref().map_or_else(Vec::new, |it| it.refused());
+                tell(&warden, FromGatekeeper::Refused(number, refused));
+            }
             ToGatekeeper::Clock(offset) => warden.set_clock(offset),
             ToGatekeeper::Policy(_) | ToGatekeeper::Udp | ToGatekeeper::Tcp | ToGatekeeper::Ring(_) => {
                 delivery.take(message, received.descriptor)?;

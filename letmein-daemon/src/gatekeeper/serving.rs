@@ -8,7 +8,7 @@ use crate::{
     userspace_gate::UserspaceGate,
 };
 use anyhow::Context as _;
-use letmein_common::reason::Counters;
+use letmein_common::{reason::Counters, sample::Refused};
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::{
     task::{AbortHandle, spawn_local},
@@ -139,6 +139,12 @@ impl Gatekeeper {
     pub fn counters(&self) -> Counters {
         self.userspace()
             .map_or_else(Counters::default, |gate| gate.counters())
+    }
+
+    /// Some of what was refused here since this was called last.
+    #[must_use]
+    pub fn refused(&self) -> Vec<Refused> {
+        self.userspace().map_or_else(Vec::new, |gate| gate.next_round())
     }
 }
 

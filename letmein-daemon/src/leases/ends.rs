@@ -1,7 +1,10 @@
 //! When leases end: which of them may still live, and which are over.
 
 use crate::firewall::LeaseKey;
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
+};
 
 /// How long after its end a lease may be forgotten: the kernel counts in ticks of up to 10 ms, so it lives a little
 /// longer there.
@@ -65,6 +68,13 @@ impl<Note: Copy> Ends<Note> {
         self.by_key.get(key).copied()
     }
 
+    /// Those that end behind this place in the order, from the beginning without one.
+    pub fn behind(&self, place: Option<(u64, LeaseKey)>) -> impl Iterator<Item = (u64, LeaseKey, Note)> {
+        let from = place.map_or(Bound::Unbounded, Bound::Excluded);
+        let in_order = self.in_order.range((from, Bound::Unbounded));
+        in_order.filter_map(|(end, key)| Some((*end, *key, self.by_key.get(key)?.1)))
+    }
+
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -108,5 +118,18 @@ mod tests {
         assert_eq!(ends.pop_ended(GRACE + 5), Some(key(1)));
         assert_eq!(ends.pop_ended(u64::MAX), None);
         assert_eq!((ends.len(), ends.in_order.len()), (0, 0));
+    }
+    #[test]
+    fn pages_follow_each_other_whatever_ends_meanwhile() {
+        let mut ends = Ends::default();
+        for last in 1..=5 {
+            ends.set(key(last), 10 * u64::from(last), last);
+        }
+        let first: Vec<_> = ends.behind(None).take(2).collect();
+        assert_eq!(first, [(10, key(1), 1), (20, key(2), 2)]);
+        ends.remove(&key(2));
+        ends.remove(&key(4));
+        let rest: Vec<_> = ends.behind(Some((20, key(2)))).collect();
+        assert_eq!(rest, [(30, key(3), 3), (50, key(5), 5)]);
     }
 }

@@ -1,6 +1,8 @@
 //! Leases from one run, or one configuration, to the next.
 
-use super::{LeaseError, Leases, Opener, ROUNDING, after, allowed::Allowed, cuts::Cuts, ends::Ends};
+use super::{
+    LeaseError, Leases, Opener, ROUNDING, after, allowed::Allowed, cuts::Cuts, ends::Ends, recent::Recent,
+};
 use crate::{
     clock,
     config::Config,
@@ -55,6 +57,7 @@ impl Leases {
             limit: config.firewall.max_leases,
             ends: Ends::default(),
             cuts: Cuts::default(),
+            recent: Recent::default(),
             broken: false,
         };
         let allowed = Allowed::by(config);

@@ -12,7 +12,7 @@ use crate::{
     xdp::RingBuffer,
 };
 use anyhow::{Context as _, anyhow};
-use letmein_common::reason::Counters;
+use letmein_common::{reason::Counters, sample::Refused};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::{
     cell::{Cell, RefCell},
@@ -154,6 +154,14 @@ impl Gatekeeper {
         }
     }
 
+    /// Some of what it has refused since it was asked last. Somebody has to [listen](Self::listen) meanwhile.
+    pub async fn refused(&self) -> anyhow::Result<Vec<Refused>> {
+        match self.ask(ToGatekeeper::Sample).await? {
+            FromGatekeeper::Refused(_, refused) => Ok(refused),
+            _ => Err(anyhow!("the gatekeeper does not tell what it refuses")),
+        }
+    }
+
     /// Does what it asks for, until it has ended: then this one has to end, too. Tells why.
     pub async fn listen(&self, mut doer: Doer) -> anyhow::Error {
         let silence = loop {
@@ -177,6 +185,9 @@ impl Gatekeeper {
                 }
                 Ok(FromGatekeeper::Counters(number, counters)) => {
                     self.settle(number, FromGatekeeper::Counters(number, counters));
+                }
+                Ok(FromGatekeeper::Refused(number, refused)) => {
+                    self.settle(number, FromGatekeeper::Refused(number, refused));
                 }
             }
         };

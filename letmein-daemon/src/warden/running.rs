@@ -243,6 +243,7 @@ fn check_changeable(before: &Config, now: &Config) -> anyhow::Result<()> {
     let is_off = |config: &Config| loading::mode(config).is_none();
     let changed = [
         ("daemon.user", before.daemon.user != now.daemon.user),
+        ("section [operator]", before.operator != now.operator),
         ("daemon.seccomp", before.daemon.seccomp != now.daemon.seccomp),
         (
             "gate.pin-directory",

@@ -7,6 +7,7 @@ use super::{
     object::Object,
     packet_log::PacketLog,
     pin::{self, Pins, Record},
+    refused::RefusedPackets,
     shield::{Shield, ShieldPlan},
 };
 use crate::silent::tags::{Change, EPOCHS};
@@ -22,6 +23,7 @@ use letmein_common::{
     keccak::LANES,
     maps::{Pending, PendingKey, PermitKey, Settings},
     reason::Counters,
+    sample::Refused,
     shield::RULES,
 };
 use log::Log;
@@ -81,6 +83,7 @@ pub struct KernelGate {
     counters: PerCpuArray<MapData, Counters>,
     /// What the programs before this one have counted.
     counted: Counters,
+    refused: RefusedPackets,
     records: Vec<(Record, MapData)>,
     pins: Option<Pins>,
 }
@@ -145,6 +148,7 @@ impl KernelGate {
         let pending = take(&mut ebpf, "PENDING")?;
         let counters = take(&mut ebpf, "COUNTERS")?;
         let tags = take(&mut ebpf, "TAGS")?;
+        let refused = RefusedPackets::new(take(&mut ebpf, "REFUSED")?, take(&mut ebpf, "ROUND")?);
         Ok(Self {
             ebpf,
             hooks: Hooks::new(plan.pins.clone()),
@@ -154,6 +158,7 @@ impl KernelGate {
             pending,
             counters,
             counted: Counters::default(),
+            refused,
             records,
             pins: plan.pins.clone(),
         })
@@ -249,6 +254,11 @@ impl KernelGate {
             size: map.info().map_err(failed)?.max_entries(),
             descriptor: map.fd().as_fd().try_clone_to_owned().map_err(XdpError::Ring)?,
         })
+    }
+
+    /// A few of the packets that were refused since this was called last.
+    pub fn refused(&mut self) -> Result<Vec<Refused>, XdpError> {
+        self.refused.next_round()
     }
 
     /// What the program and those before it have counted since this process began, over all CPUs.

@@ -9,6 +9,7 @@ mod link;
 mod object;
 mod packet_log;
 mod pin;
+mod refused;
 mod shield;
 
 pub use attach::{Attached, Mode};

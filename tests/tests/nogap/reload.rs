@@ -33,7 +33,7 @@ impl Changeable {
 
     /// Writes another one and has it read.
     pub fn ask(&self, configuration: &str) {
-        fs::write(&self.file, complete(configuration)).unwrap();
+        fs::write(&self.file, complete(configuration, self.file.parent().unwrap())).unwrap();
         kill(self.gate.pid(), Signal::SIGHUP).unwrap();
     }
 

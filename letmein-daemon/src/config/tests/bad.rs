@@ -33,7 +33,7 @@ fn syntax_and_shape() {
         (
             "\n\n[gaet]",
             3,
-            "unknown field `gaet`, expected one of `daemon`, `gate`, `firewall`, `resources`, `users`",
+            "unknown field `gaet`, expected one of `daemon`, `gate`, `firewall`, `operator`, `resources`, `users`",
         ),
         (
             "[daemon]\nusr = 1",
@@ -529,4 +529,52 @@ fn a_resource_without_a_usable_id_may_still_be_named() {
         "{GATE}[resources.ssh]\nid = \"x\"\nports = [\"tcp/22\"]\n[users.a]\nid = \"1\"\nkey = \"{KEY}\"\nresources = [\"ssh\"]"
     );
     refused(&text, &[(4, "is no id")]);
+}
+
+#[test]
+fn operators() {
+    let long = format!("/run/{}", "s".repeat(120));
+    for (option, part) in [
+        ("socket = \"gate.sock\"", "operator.socket is an absolute path"),
+        ("socket = \"/\"", "operator.socket is an absolute path"),
+        (&*format!("socket = \"{long}\""), "at most 107 bytes"),
+    ] {
+        refused(
+            &format!("{GATE}[operator]\n{option}\n"),
+            &[(GATE.lines().count() + 2, part)],
+        );
+    }
+}
+
+/// Nobody but this machine gets to ask.
+#[test]
+fn metrics_elsewhere() {
+    for address in [
+        "0.0.0.0:9580",
+        "[::]:9580",
+        "192.0.2.1:9580",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "localhost:9580",
+        "metrics.sock",
+        "/",
+        "",
+    ] {
+        let text = format!("{GATE}[operator]\nmetrics = \"{address}\"\n");
+        refused(
+            &text,
+            &[(
+                GATE.lines().count() + 2,
+                "operator.metrics is the absolute path of a Unix socket",
+            )],
+        );
+    }
+    let text = format!("{GATE}[operator]\nmetrics = \"127.0.0.1:9580\"\nmetrics-group = \"root\"\n");
+    refused(
+        &text,
+        &[(
+            GATE.lines().count() + 3,
+            "operator.metrics-group is for a Unix socket",
+        )],
+    );
 }

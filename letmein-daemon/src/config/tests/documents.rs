@@ -17,7 +17,16 @@ const EXAMPLE: &str = include_str!("../../../letmeind.toml");
 const DOCS: &str = include_str!("../../../../docs/configuration.md");
 
 /// Options that are commented out and have no default: what is shown is an example.
-const SHOWN_BY_EXAMPLE: [&str; 5] = ["key", "jump-input", "jump-forward", "jump-output", "until"];
+const SHOWN_BY_EXAMPLE: [&str; 8] = [
+    "key",
+    "jump-input",
+    "jump-forward",
+    "jump-output",
+    "until",
+    "group",
+    "metrics",
+    "metrics-group",
+];
 
 /// One option as a document shows it.
 #[derive(Debug)]
@@ -48,6 +57,7 @@ fn options() -> Vec<(String, String)> {
         ("daemon", expected::<raw::Daemon>(nonsense)),
         ("gate", expected::<raw::Gate>(nonsense)),
         ("firewall", expected::<raw::Firewall>(nonsense)),
+        ("operator", expected::<raw::Operator>(nonsense)),
         ("resources", expected::<raw::Resource>(nonsense)),
         ("users", expected::<raw::User>(nonsense)),
     ];

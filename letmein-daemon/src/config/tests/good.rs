@@ -1,7 +1,7 @@
 //! What a good configuration means.
 
 use super::{GATE, KEY, parse};
-use crate::config::{ErrorPolicy, Seccomp, XdpMode};
+use crate::config::{ErrorPolicy, MetricsAddress, Seccomp, XdpMode};
 use crate::firewall::{Closed, Hook, Jump, JumpTo, Mode, PortRange, Protected, Protocol};
 use letmein_common::{
     ResourceId, UserId, bucket::Limit, maps::PermitKey, shield::PortRule, source::Prefixes,
@@ -35,6 +35,43 @@ fn defaults() {
     );
     assert_eq!(config.firewall.forward_chain, "LETMEIN-FORWARD");
     assert_eq!(config.firewall.inside, Vec::<String>::new());
+    assert_eq!(config.firewall.max_lease, Duration::from_hours(24));
+    assert_eq!(
+        config.operator.socket.to_str(),
+        Some("/run/letmein/letmeind.sock")
+    );
+    assert_eq!(config.operator.group, None);
+}
+
+#[test]
+fn operators() {
+    let text = format!("{GATE}[operator]\nsocket = \"/run/gate.sock\"\ngroup = \"root\"\n");
+    let operator = parse(&text).unwrap().operator;
+    assert_eq!(operator.socket.to_str(), Some("/run/gate.sock"));
+    assert_eq!(operator.group.as_deref(), Some("root"));
+    assert_eq!((operator.metrics, operator.metrics_group), (None, None));
+}
+
+#[test]
+fn metrics_on_loopback_or_a_socket() {
+    let metrics = |options: &str| {
+        parse(&format!("{GATE}[operator]\nmetrics = {options}\n"))
+            .unwrap()
+            .operator
+    };
+    for address in ["127.0.0.1:9580", "[::1]:9580", "127.8.9.10:1"] {
+        let operator = metrics(&format!("\"{address}\""));
+        assert_eq!(
+            operator.metrics,
+            Some(MetricsAddress::Loopback(address.parse().unwrap()))
+        );
+    }
+    let operator = metrics("\"/run/gate/metrics\"\nmetrics-group = \"root\"");
+    assert_eq!(
+        operator.metrics,
+        Some(MetricsAddress::Unix("/run/gate/metrics".into()))
+    );
+    assert_eq!(operator.metrics_group.as_deref(), Some("root"));
 }
 
 #[test]

@@ -101,6 +101,7 @@ pub(super) fn check(
     let settings = FirewallSettings {
         mode,
         max_leases,
+        max_lease: longest,
         max_opens_per_second,
         forward_chain: name(report, "chain", &firewall.forward_chain, "LETMEIN-FORWARD"),
         output_chain: name(report, "chain", &firewall.output_chain, "LETMEIN-OUTPUT"),

@@ -5,6 +5,7 @@ mod daemon;
 mod firewall;
 mod gate;
 mod jump;
+mod operator;
 mod resources;
 mod shield;
 mod users;
@@ -88,11 +89,13 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
     let (resources, names) =
         resources::check(&mut report, &file.resources, &gate, port_at, (&firewall, &leases));
+    let operator = operator::check(&mut report, file.operator);
     let users = users::check(&mut report, &file.users, &names, source, gate.silent);
     report.finish(Config {
         daemon,
         gate,
         firewall,
+        operator,
         users,
         resources,
         folders: folders(source, &file.users),
