@@ -11,6 +11,7 @@
 
 pub mod config;
 mod coverage;
+pub mod enrolment;
 mod input;
 pub mod messages;
 pub mod netlink;
@@ -43,6 +44,16 @@ pub const TARGETS: &[Target] = &[
         name: "config",
         longest: 4096,
         run: config::server,
+    },
+    Target {
+        name: "client",
+        longest: 2048,
+        run: config::client,
+    },
+    Target {
+        name: "enrolment",
+        longest: 2064,
+        run: enrolment::line,
     },
     Target {
         name: "stream",

@@ -122,6 +122,16 @@ fn a_configuration_is_refused_or_holds_together() {
 }
 
 #[test]
+fn a_clients_configuration_is_refused_without_its_keys() {
+    run("client", 2_000);
+}
+
+#[test]
+fn an_enrolment_line_is_written_in_one_way_or_refused() {
+    run("enrolment", 10_000);
+}
+
+#[test]
 fn who_answers_no_challenge_opens_nothing_over_tcp() {
     run("stream", 2_000);
 }

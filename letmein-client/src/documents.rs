@@ -35,7 +35,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
 fn examples() -> Vec<String> {
     let mut examples = Vec::new();
     let mut lines = DOCS.lines();
-    while let Some(fence) = lines.find(|line| line.trim_start() == "```toml") {
+    while let Some(fence) = lines.find(|line| line.trim_start().starts_with("```toml")) {
         let indent = fence.len() - fence.trim_start().len();
         let block = lines.by_ref().take_while(|line| line.trim_start() != "```");
         examples.push(block.fold(String::new(), |text, line| {
@@ -188,6 +188,8 @@ fn every_option_of_the_command_line_is_documented_and_no_other() {
         assert_eq!(of_knocks, verb(same), "{same}");
     }
     assert_eq!(documented("Option of `status`"), verb("status"));
+    assert_eq!(documented("Option of `enroll`"), verb("enroll"));
+    assert_eq!(documented("Option of `import`"), verb("import"));
     assert_eq!(documented("Option of `gen-key`"), verb("gen-key"));
     let mut of_all = options(&command, true);
     of_all.extend(["-h, --help".to_owned(), "-V, --version".to_owned()]);

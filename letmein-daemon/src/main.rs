@@ -1,13 +1,18 @@
 //! The command line of `letmeind`.
 
+mod manual;
+
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
     core_dumps,
     firewall::{self, Firewall},
+    gatekeeper, import,
     instance::Instance,
-    server, trial,
+    sandbox::Seccomp,
+    server, trial, user, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
@@ -61,12 +66,54 @@ enum Command {
         #[arg(default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
-    /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
+    /// Be the process that talks to the network: `run` starts it, and nobody else should.
+    #[command(name = warden::COMMAND, hide = true)]
+    Gatekeeper {
+        /// The user to become.
+        #[arg(long)]
+        user: u32,
+        /// The group to become.
+        #[arg(long)]
+        group: u32,
+        /// What happens at a system call that it should not need.
+        #[arg(long)]
+        seccomp: Seccomp,
+    },
+    /// Add, list, show, rotate or remove users.
+    User {
+        /// The configuration file.
+        #[arg(short, long, global = true, default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        what: user::What,
+    },
+    /// Turn letmein 12's letmeind.conf into a configuration of ours.
+    Import {
+        /// The other file.
+        file: PathBuf,
+        /// An interface whose packets the XDP program shall check. May be repeated.
+        #[arg(short, long)]
+        interface: Vec<String>,
+        /// Write it to this new file, for its owner only, instead of printing it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
         #[arg(short, long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 fn main() -> ExitCode {
@@ -94,6 +141,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             confirm,
         } => server::run(Config::load_for(&config, &interface)?, confirm),
         Command::Up { config, confirm } => server::up(&Config::load(&config)?, confirm),
+        Command::Completions { shell } => {
+            let script = manual::completions(Cli::command(), shell);
+            Ok(io::stdout().write_all(script.as_bytes())?)
+        }
+        Command::Man => Ok(io::stdout().write_all(manual::page(Cli::command())?.as_bytes())?),
         Command::Confirm => {
             trial::confirm()?;
             println!("confirmed");
@@ -112,11 +164,20 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::Import {
+            file,
+            interface,
+            output,
+        } => import::run(&file, &interface, output.as_deref()),
+        Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
-            let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let found = rules || program;
             println!(
                 "{}",
                 if found {

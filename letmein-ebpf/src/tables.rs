@@ -10,7 +10,7 @@ use letmein_common::{
     ResourceId, UserId,
     bucket::Limit,
     filter::UserFilter,
-    gate::Tables,
+    gate::{Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, Pending, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag},
     reason::{Counters, Reason},
@@ -35,6 +35,12 @@ static PERMITS: HashMap<PermitKey, u8> = HashMap::with_max_entries(1, 0);
 /// Token buckets: a word for each network that has sent anything well-formed lately.
 #[map]
 static BUCKETS: LruHashMap<Address, u64> = LruHashMap::with_max_entries(65_536, 0);
+/// What each CPU has spent on HMACs.
+#[map]
+static BUDGETS: PerCpuArray<Budgets> = PerCpuArray::with_max_entries(1, 0);
+/// Networks that have proved a key by a challenge knock.
+#[map]
+static ACQUAINTED: LruHashMap<Address, u8> = LruHashMap::with_max_entries(16_384, 0);
 /// Salts of the KNOCKs and REVOKEs that proved a key.
 #[map]
 static SALTS: LruHashMap<SaltKey, u8> = LruHashMap::with_max_entries(1, 0);
@@ -62,6 +68,7 @@ static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings = Settings {
     limit: Limit::new(0, 0),
+    budget: Limit::new(0, 0),
     prefixes: Prefixes::ALL,
     control_port: 0,
     answer_strangers: 0,
@@ -129,6 +136,25 @@ fn spend(high: u64, low: u64) -> bool {
     true
 }
 
+/// The word of a budget of this CPU.
+#[inline(always)]
+fn budget<'a>(spender: Spender) -> Option<&'a mut u64> {
+    let budgets = BUDGETS.get_ptr_mut(0)?;
+    // SAFETY: as for `counters`.
+    unsafe { &mut *budgets }.get_mut(spender as usize)
+}
+
+/// Whether the source with this address has proved a key; `record` makes it one that has.
+#[inline(never)]
+fn acquainted(high: u64, low: u64, record: bool) -> bool {
+    let network = Address([high, low]).network(&setting!(prefixes));
+    if record {
+        // As in `spend`: without a place, it stays a stranger.
+        return ACQUAINTED.insert(network, 0, 0).is_ok();
+    }
+    ACQUAINTED.get_ptr(network).is_some()
+}
+
 /// Hands a silent knock to the daemon.
 #[inline(never)]
 pub fn deliver(
@@ -175,6 +201,46 @@ impl Tables for Maps<'_> {
     fn take_token(&self) -> bool {
         let source = self.network.source(self.packet);
         source.is_some_and(|source| spend(source.0[0], source.0[1]))
+    }
+
+    #[inline(always)]
+    fn has_budget(&self, spender: Spender) -> bool {
+        let limit = setting!(budget);
+        limit.interval == 0 || budget(spender).is_some_and(|word| limit.take(*word, now()).is_some())
+    }
+
+    #[inline(always)]
+    fn take_budget(&self, spender: Spender) -> bool {
+        let limit = setting!(budget);
+        if limit.interval == 0 {
+            return true;
+        }
+        let Some(word) = budget(spender) else {
+            return false;
+        };
+        let Some(next) = limit.take(*word, now()) else {
+            return false;
+        };
+        *word = next;
+        true
+    }
+
+    #[inline(always)]
+    fn is_acquainted(&self) -> bool {
+        let source = self.network.source(self.packet);
+        source.is_some_and(|source| acquainted(source.0[0], source.0[1], false))
+    }
+
+    #[inline(always)]
+    fn acquaint(&self) {
+        if let Some(source) = self.network.source(self.packet) {
+            acquainted(source.0[0], source.0[1], true);
+        }
+    }
+
+    #[inline(always)]
+    fn salt_seen(&self, key: &SaltKey) -> bool {
+        SALTS.get_ptr(key).is_some()
     }
 
     #[inline(always)]

@@ -11,7 +11,7 @@ use letmein_daemon::{
     config::Config,
     firewall::{Firewall, Lease, LeaseKey, Protocol},
     instance::Instance,
-    leases::Leases,
+    leases::{Leases, Opener},
     remembered,
 };
 use letmein_tests::{
@@ -118,6 +118,7 @@ fn lease(number: u32) -> Lease {
     Lease {
         key: LeaseKey::new(address(number), Protocol::Tcp, 22),
         remaining: HOUR,
+        opener: Opener::User(UserId(1)),
     }
 }
 

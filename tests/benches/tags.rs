@@ -75,9 +75,9 @@ fn plan(config: &Config) -> Plan<'_> {
                 .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
                 .collect(),
             pairs: config.permits().len(),
-            pin_directory: None,
         }),
         shield: None,
+        pins: None,
     }
 }
 

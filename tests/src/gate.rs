@@ -46,6 +46,17 @@ impl Gate {
         Letmeind::new(host, configuration)?.start()
     }
 
+    /// Starts it with the configuration that is in this file, and waits until it serves.
+    pub fn start_from(host: &Host, configuration: &Path) -> anyhow::Result<Self> {
+        let mut command = host.command(&program("letmeind")?.to_string_lossy());
+        command
+            .args(["run", "--config"])
+            .arg(configuration)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Self::spawn(command, TempDir::new()?)
+    }
+
     /// Starts it by this command, whose standard error is piped, and waits until it serves.
     pub(crate) fn spawn(command: Command, folder: TempDir) -> anyhow::Result<Self> {
         Self::spawn_and_wait_for(command, folder, "")

@@ -14,6 +14,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Who the gatekeeper is: a number that needs no entry in `/etc/passwd`.
+pub const NOBODY: u32 = 61_734;
+
 /// A daemon to be started.
 pub struct Letmeind<'a> {
     host: &'a Host,
@@ -31,11 +34,20 @@ pub struct Failure {
 }
 
 impl<'a> Letmeind<'a> {
-    /// With this configuration, next to which lies `alice.key` with [`KEY`].
+    /// With this configuration, next to which lies `alice.key` with [`KEY`]. Its gatekeeper is a user of no name, unless the
+    /// configuration says something about the processes.
     pub fn new(host: &'a Host, configuration: &str) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         write_key(&folder.path().join("alice.key"), &KEY)?;
-        fs::write(folder.path().join("letmeind.toml"), configuration)?;
+        let daemon = if configuration.contains("[daemon]") {
+            String::new()
+        } else {
+            format!("\n[daemon]\nuser = \"{NOBODY}\"\n")
+        };
+        fs::write(
+            folder.path().join("letmeind.toml"),
+            format!("{configuration}{daemon}"),
+        )?;
         let under = Vec::new();
         Ok(Self { host, folder, under })
     }

@@ -2,14 +2,21 @@
 //! by hand.
 
 pub mod bpffs;
+pub mod document;
 pub mod figures;
 pub mod frames;
 pub mod gate;
+pub mod household;
 pub mod knocker;
 pub mod lab;
 pub mod letmeind;
+pub mod machine;
+pub mod manager;
+pub mod memory_limit;
 pub mod nft;
 pub mod peer;
+pub mod processes;
 pub mod silent;
 pub mod sshd;
+pub mod system_clock;
 pub mod tap;

@@ -18,10 +18,12 @@ pub const SERVER: &str = "10.77.1.1";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs sshd (configuration $2, log $3) in a mount namespace of its own, which `ip netns exec` makes: with the folder
-/// that it separates privileges in, and with a root account ($1) that takes logins, as distributions lock theirs.
+/// that it separates privileges in, and with accounts that take logins ($1): root's, which distributions lock, and
+/// alice's, who is root by another name ($2).
 const AS_INSTALLED: &str =
     "set -e; mount -t tmpfs none /run; mkdir -m 755 /run/sshd; mount --bind \"$1\" /etc/shadow
-exec /usr/sbin/sshd -D -f \"$2\" -E \"$3\"";
+mount --bind \"$2\" /etc/passwd
+exec /usr/sbin/sshd -D -f \"$3\" -E \"$4\"";
 
 /// An `sshd` on port 22, and what its client needs.
 pub struct Sshd {
@@ -41,7 +43,9 @@ impl Sshd {
         }
         let known = fs::read_to_string(path("host.pub"))?;
         fs::write(path("known_hosts"), format!("{SERVER} {known}"))?;
-        fs::write(path("shadow"), "root:*:::::::\n")?;
+        fs::write(path("shadow"), "root:*:::::::\nalice:*:::::::\n")?;
+        let accounts = fs::read_to_string("/etc/passwd")?;
+        fs::write(path("passwd"), format!("{accounts}alice:x:0:0::/root:/bin/sh\n"))?;
         let server = format!(
             "Port 22\nPidFile none\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin prohibit-password\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\nUsePAM no\nUseDNS no\n\
@@ -58,8 +62,8 @@ impl Sshd {
         fs::write(path("ssh_config"), client)?;
         let process = host
             .command("sh")
-            .args(["-c", AS_INSTALLED, "sh", &path("shadow")])
-            .args([path("sshd_config"), path("log")])
+            .args(["-c", AS_INSTALLED, "sh"])
+            .args(["shadow", "passwd", "sshd_config", "log"].map(path))
             .spawn()?;
         let started = Self { process, folder };
         let here = SocketAddr::from(([127, 0, 0, 1], 22));

@@ -17,7 +17,12 @@ const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 /// Programs of the crate, and the object that each becomes.
-const OBJECTS: [(&str, &str); 2] = [("letmein-ebpf", "letmein.bpf.o"), ("bare", "bare.bpf.o")];
+const OBJECTS: [(&str, &str); 4] = [
+    ("letmein-ebpf", "letmein.bpf.o"),
+    ("bare", "bare.bpf.o"),
+    ("flood", "flood.bpf.o"),
+    ("lru", "lru.bpf.o"),
+];
 
 const DEBIAN_PACKAGES: &[Package] = &[
     Package {

@@ -52,6 +52,10 @@ enum Target {
     Silent,
     /// The server's configuration.
     Config,
+    /// The client's configuration.
+    Client,
+    /// The enrolment line.
+    Enrolment,
     /// The exchange over TCP.
     Stream,
     /// The readers of what the kernel says over netlink.
@@ -67,6 +71,8 @@ impl Target {
             Self::Challenge => ("challenge", 64),
             Self::Silent => ("silent", 128),
             Self::Config => ("config", 4096),
+            Self::Client => ("client", 2048),
+            Self::Enrolment => ("enrolment", 2064),
             Self::Stream => ("stream", 256),
             Self::Netlink => ("netlink", 1024),
             Self::Packets => ("packets", 512),

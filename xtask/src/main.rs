@@ -3,6 +3,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod dist;
 mod doctor;
 mod fuzz;
 mod install;
@@ -49,6 +50,8 @@ enum Verb {
     Test(test::Options),
     /// Run the end-to-end tests on other kernels, in an emulated machine.
     TestKernels(test_kernels::Options),
+    /// Build packages of server and client, for Debian and for systems with rpm, and tarballs; and try them out.
+    Dist(dist::Options),
     /// Check what the documents promise about the source: every `unsafe` has its reason, files are short and say what
     /// they are for.
     Tidy(tidy::Options),
@@ -75,6 +78,7 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
         Verb::TestKernels(options) => test_kernels::run(&options),
+        Verb::Dist(options) => dist::run(&options),
         Verb::Tidy(options) => tidy::run(&options),
     }
 }

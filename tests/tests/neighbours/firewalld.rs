@@ -1,7 +1,7 @@
 //! firewalld, with a D-Bus and a configuration of its own.
 
 use crate::{
-    Neighbour, live_beside,
+    Neighbour, let_in_as_documented, live_beside,
     scene::{Scene, eventually},
     unpacked::{self, MODULES, PYTHON, run},
 };
@@ -124,12 +124,24 @@ impl Drop for Firewalld<'_> {
     }
 }
 
+/// Its zone `public` lets SSH in at first.
+fn without_ssh(scene: &Scene) -> Firewalld<'_> {
+    let firewalld = Firewalld::new(&scene.lab.server);
+    firewalld.cmd(&["--permanent", "--remove-service", "ssh"]);
+    firewalld.cmd(&["--remove-service", "ssh"]);
+    firewalld
+}
+
 #[test]
 fn side_by_side() {
     let scene = Scene::new();
-    let mut firewalld = Firewalld::new(&scene.lab.server);
-    // Its zone `public` lets SSH in at first.
-    firewalld.cmd(&["--permanent", "--remove-service", "ssh"]);
-    firewalld.cmd(&["--remove-service", "ssh"]);
+    let mut firewalld = without_ssh(&scene);
     live_beside(&scene, &mut firewalld);
+}
+
+#[test]
+fn as_documented() {
+    let scene = Scene::new();
+    let firewalld = without_ssh(&scene);
+    let_in_as_documented(&scene, "firewalld", |words| firewalld.cmd(words));
 }

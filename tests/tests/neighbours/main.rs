@@ -13,6 +13,7 @@ mod scene;
 mod ufw;
 mod unpacked;
 
+use letmein_tests::document;
 use scene::{Scene, assert_same};
 
 /// Another firewall on the server.
@@ -25,6 +26,18 @@ trait Neighbour {
     fn stop(&mut self);
     /// And brings them back.
     fn start(&mut self);
+}
+
+/// What `docs/firewalls.md` has for this neighbour, typed with this function, lets the knock in and what it opens.
+fn let_in_as_documented(scene: &Scene, name: &str, type_in: impl Fn(&[&str])) {
+    let gate = scene.letmeind().start().unwrap();
+    assert_ne!(scene.knock(&gate), 0, "nothing lets knocks in");
+    for command in document::commands_for("docs/firewalls.md", name).unwrap() {
+        let words: Vec<_> = command.split_whitespace().skip(1).collect();
+        type_in(&words);
+    }
+    assert_eq!(scene.knock(&gate), 0);
+    scene.only_the_client_gets_in();
 }
 
 /// From the start of letmeind to `letmeind down`, beside a neighbour that drops what it does not know.

@@ -1,7 +1,7 @@
 //! ufw, with files of its own: it takes another root folder than the machine's.
 
 use crate::{
-    Neighbour, live_beside,
+    Neighbour, let_in_as_documented, live_beside,
     scene::Scene,
     unpacked::{self, MODULES, PYTHON, run},
 };
@@ -72,4 +72,11 @@ fn side_by_side() {
     let scene = Scene::new();
     let mut ufw = Ufw::new(&scene.lab.server);
     live_beside(&scene, &mut ufw);
+}
+
+#[test]
+fn as_documented() {
+    let scene = Scene::new();
+    let ufw = Ufw::new(&scene.lab.server);
+    let_in_as_documented(&scene, "ufw", |words| ufw.run(words));
 }

@@ -33,7 +33,17 @@ fn syntax_and_shape() {
         (
             "\n\n[gaet]",
             3,
-            "unknown field `gaet`, expected one of `gate`, `firewall`, `resources`, `users`",
+            "unknown field `gaet`, expected one of `daemon`, `gate`, `firewall`, `resources`, `users`",
+        ),
+        (
+            "[daemon]\nusr = 1",
+            2,
+            "unknown field `usr`, expected `user` or `seccomp`",
+        ),
+        (
+            "[daemon]\nseccomp = \"on\"",
+            2,
+            "unknown variant `on`, expected one of `off`, `log`, `kill`",
         ),
         ("[firewall]\n\nclose = 1", 3, "unknown field `close`"),
         ("[users.a]\nid = \"1\"\nkeyfile = 1", 3, "unknown field `keyfile`"),
@@ -71,6 +81,11 @@ fn syntax_and_shape() {
         ("[resources.a]\nid = 00000001", 2, "written in quotes"),
         ("[resources.a]\nports = [22]", 2, "a port is written in quotes"),
         ("[users.a]\nkey = 1", 2, "a key is written in quotes"),
+        (
+            "[users.a]\nuntil = 2030-12-31",
+            2,
+            "a moment is written in quotes",
+        ),
         ("[users]\na = 1", 2, "expected a section [users.NAME]"),
         ("gate = 1", 1, "expected a section [gate]"),
     ] {
@@ -133,6 +148,11 @@ fn gate() {
         ("rate = -1", 3, "gate.rate is -1"),
         ("rate = 1000001", 3, "gate.rate is 1000001"),
         ("burst = 0", 3, "gate.burst is 0; it may be from 1"),
+        (
+            "hmac-budget = -1",
+            3,
+            "gate.hmac-budget is -1; it may be from 0 to 1000000",
+        ),
         ("source-prefix-ipv4 = 0", 3, "from 1 to 32"),
         ("source-prefix-ipv4 = 33", 3, "from 1 to 32"),
         ("source-prefix-ipv6 = 0", 3, "from 1 to 128"),
@@ -231,6 +251,11 @@ fn firewall() {
             "longer than firewall.max-lease (24h)",
         ),
         ("max-leases = 0", 4, "firewall.max-leases is 0"),
+        (
+            "max-opens-per-second = 0",
+            4,
+            "firewall.max-opens-per-second is 0",
+        ),
     ] {
         refused(&format!("{GATE}[firewall]\n{options}"), &[(line, part)]);
     }
@@ -376,6 +401,11 @@ fn users() {
             "/nonexistent/no cannot be read",
         ),
         (format!("id = \"2\"\n{key}"), 10, "user \"a\" may open nothing"),
+        (
+            format!("id = \"2\"\n{key}resources = [\"ssh\"]\nuntil = \"2030-12-31\""),
+            14,
+            "until = \"2030-12-31\" is no moment; write it in UTC, such as",
+        ),
         (
             format!("id = \"2\"\n{key}resources = []"),
             13,

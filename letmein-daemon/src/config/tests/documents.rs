@@ -3,7 +3,7 @@
 use super::KEY;
 use crate::config::{
     Config,
-    raw::{self, Closed, ErrorPolicy, FirewallMode, JumpHook, Shield, Transport, XdpMode},
+    raw::{self, Closed, ErrorPolicy, FirewallMode, JumpHook, Seccomp, Shield, Transport, XdpMode},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
@@ -17,7 +17,7 @@ const EXAMPLE: &str = include_str!("../../../letmeind.toml");
 const DOCS: &str = include_str!("../../../../docs/configuration.md");
 
 /// Options that are commented out and have no default: what is shown is an example.
-const SHOWN_BY_EXAMPLE: [&str; 4] = ["key", "jump-input", "jump-forward", "jump-output"];
+const SHOWN_BY_EXAMPLE: [&str; 5] = ["key", "jump-input", "jump-forward", "jump-output", "until"];
 
 /// One option as a document shows it.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ fn expected<T: DeserializeOwned>(nonsense: &str) -> Vec<String> {
 fn options() -> Vec<(String, String)> {
     let nonsense = "no-such-option = 0";
     let sections = [
+        ("daemon", expected::<raw::Daemon>(nonsense)),
         ("gate", expected::<raw::Gate>(nonsense)),
         ("firewall", expected::<raw::Firewall>(nonsense)),
         ("resources", expected::<raw::Resource>(nonsense)),
@@ -76,6 +77,7 @@ fn choices() -> Vec<(&'static str, &'static str, Vec<String>)> {
         expected::<Of<T>>("choice = \"no-such-word\"")
     }
     vec![
+        ("daemon", "seccomp", words::<Seccomp>()),
         ("gate", "transports", words::<Transport>()),
         ("gate", "xdp", words::<XdpMode>()),
         ("gate", "error-policy", words::<ErrorPolicy>()),

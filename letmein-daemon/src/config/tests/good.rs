@@ -1,12 +1,12 @@
 //! What a good configuration means.
 
 use super::{GATE, KEY, parse};
-use crate::config::{ErrorPolicy, XdpMode};
+use crate::config::{ErrorPolicy, Seccomp, XdpMode};
 use crate::firewall::{Closed, Hook, Jump, JumpTo, Mode, PortRange, Protected, Protocol};
 use letmein_common::{
     ResourceId, UserId, bucket::Limit, maps::PermitKey, shield::PortRule, source::Prefixes,
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn defaults() {
@@ -28,6 +28,11 @@ fn defaults() {
     assert_eq!(gate.prefixes, Prefixes::new(32, 56));
     assert_eq!(config.firewall.mode, Mode::Guard { closed: Closed::Drop });
     assert_eq!(config.firewall.max_leases, 65_536);
+    assert_eq!(config.firewall.max_opens_per_second, 100);
+    assert_eq!(
+        (config.daemon.user.as_str(), config.daemon.seccomp),
+        ("letmein", Seccomp::Kill)
+    );
     assert_eq!(config.firewall.forward_chain, "LETMEIN-FORWARD");
     assert_eq!(config.firewall.inside, Vec::<String>::new());
 }
@@ -48,6 +53,7 @@ fn everything_given() {
         max-connections-per-source = 2
         rate = 0
         burst = 0
+        hmac-budget = 1000
         source-prefix-ipv4 = 24
         source-prefix-ipv6 = 64
         pending-challenges = 7
@@ -59,6 +65,7 @@ fn everything_given() {
         default-lease = "2m"
         max-lease = "2h"
         max-leases = 3
+        max-opens-per-second = 7
         forward-chain = "passed-on"
         [resources.web]
         id = "b"
@@ -76,6 +83,7 @@ fn everything_given() {
         id = "0"
         key = "{KEY}"
         resources = ["*"]
+        until = "2030-12-31T12:00:00Z"
         "#
     );
     let config = parse(&text).unwrap();
@@ -100,6 +108,7 @@ fn everything_given() {
         chain: "knocks".to_owned(),
     };
     assert_eq!((&config.firewall.mode, config.firewall.max_leases), (&mode, 3));
+    assert_eq!(config.firewall.max_opens_per_second, 7);
 
     let (web, ssh) = (ResourceId(0xB), ResourceId(0xA));
     let resource = config.resource(ssh).unwrap();
@@ -117,6 +126,9 @@ fn everything_given() {
     assert_eq!(config.user(alice).unwrap().name, "alice");
     assert!(config.user(alice).unwrap().permits(ssh) && !config.user(alice).unwrap().permits(web));
     assert!(config.user(bob).unwrap().permits(ssh) && config.user(bob).unwrap().permits(web));
+    let new_years_eve = SystemTime::UNIX_EPOCH + Duration::from_secs(1_924_948_800);
+    assert_eq!(config.user(bob).unwrap().until, Some(new_years_eve));
+    assert_eq!(config.user(alice).unwrap().until, None);
     assert!(config.user(UserId(1)).is_none());
     assert_eq!(config.users().count(), 2);
     let permits = config.permits();

@@ -1,6 +1,7 @@
 //! From the file's shape to its meaning. Every check notes what it finds in the [`Report`] and goes on with a
 //! value that does no harm, so that one run finds everything.
 
+mod daemon;
 mod firewall;
 mod gate;
 mod jump;
@@ -15,7 +16,12 @@ use super::{
     raw::{self, DurationText, Given},
 };
 use serde::Deserialize as _;
-use std::{ops::RangeInclusive, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use toml::{
     Spanned,
     de::{DeTable, Deserializer},
@@ -77,17 +83,39 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         .gate
         .as_ref()
         .and_then(|gate| Some(gate.get_ref().port.as_ref()?.span()));
+    let daemon = daemon::check(&mut report, file.daemon);
     let gate = gate::check(&mut report, file.gate, source.interfaces);
     let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
     let (resources, names) =
         resources::check(&mut report, &file.resources, &gate, port_at, (&firewall, &leases));
     let users = users::check(&mut report, &file.users, &names, source, gate.silent);
     report.finish(Config {
+        daemon,
         gate,
         firewall,
         users,
         resources,
+        folders: folders(source, &file.users),
+        source: None,
     })
+}
+
+/// Where the file is, and where its keys are.
+fn folders(source: &Source<'_>, users: &raw::Named<raw::User>) -> Vec<PathBuf> {
+    let files = users.values().filter_map(|user| user.get_ref().key_file.as_ref());
+    let keys = files.filter_map(|file| {
+        let file = source.folder.join(file.get_ref());
+        file.parent().map(Path::to_owned)
+    });
+    // Nothing in front of a name is the folder that we are in.
+    let folders = [source.folder.to_owned()].into_iter().chain(keys).map(|folder| {
+        if folder.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            folder
+        }
+    });
+    folders.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The TOML parser's words, and what to do where they do not tell.
