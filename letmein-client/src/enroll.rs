@@ -195,7 +195,8 @@ fn told(enrolment: &Enrolment, path: &Path) -> String {
     )
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use clap::Parser as _;

@@ -1,10 +1,5 @@
 //! Properties of the enrolment line: it says the same to both sides, and nothing else is one.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what a test cannot do without, it must fail without"
-)]
-
 use letmein_common::{ResourceId, UserId};
 use letmein_enrolment::line::{Enrolment, LineError, Resource};
 use proptest::prelude::*;

@@ -18,7 +18,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -149,6 +149,20 @@ impl Gate {
             bail!("letmeind ended with {status}");
         }
         Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("letmeind runs on");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Ends it as a crash does, without a chance to tidy up, and waits for it.

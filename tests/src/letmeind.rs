@@ -34,20 +34,11 @@ pub struct Failure {
 }
 
 impl<'a> Letmeind<'a> {
-    /// With this configuration, next to which lies `alice.key` with [`KEY`]. Its gatekeeper is a user of no name, unless the
-    /// configuration says something about the processes.
+    /// With this configuration, next to which lies `alice.key` with [`KEY`], and [complete].
     pub fn new(host: &'a Host, configuration: &str) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         write_key(&folder.path().join("alice.key"), &KEY)?;
-        let daemon = if configuration.contains("[daemon]") {
-            String::new()
-        } else {
-            format!("\n[daemon]\nuser = \"{NOBODY}\"\n")
-        };
-        fs::write(
-            folder.path().join("letmeind.toml"),
-            format!("{configuration}{daemon}"),
-        )?;
+        fs::write(folder.path().join("letmeind.toml"), complete(configuration))?;
         let under = Vec::new();
         Ok(Self { host, folder, under })
     }
@@ -122,6 +113,15 @@ impl<'a> Letmeind<'a> {
         }
         Ok(process.wait_with_output()?)
     }
+}
+
+/// The configuration as it is written: its gatekeeper is a user of no name, unless it says something about the processes.
+#[must_use]
+pub fn complete(configuration: &str) -> String {
+    if configuration.contains("[daemon]") {
+        return configuration.to_owned();
+    }
+    format!("{configuration}\n[daemon]\nuser = \"{NOBODY}\"\n")
 }
 
 impl Failure {

@@ -9,6 +9,7 @@ use letmein_tests::{
     bpffs::BpfFs,
     gate::{Gate, program},
     lab::{Host, Lab, Outcome},
+    letmeind::NOBODY,
 };
 use std::{
     fs,
@@ -36,7 +37,8 @@ impl Scene {
             lab: Lab::new().unwrap(),
             folder: TempDir::new().unwrap(),
         };
-        let text = CONFIGURATION.replacen("\n[resources", &format!("\n{gate}[resources"), 1);
+        let sections = format!("\n{gate}[daemon]\nuser = \"{NOBODY}\"\n[resources");
+        let text = CONFIGURATION.replacen("\n[resources", &sections, 1);
         fs::write(scene.configuration(), text).unwrap();
         scene
     }
@@ -127,10 +129,15 @@ fn add(scene: &Scene, more: &[&str]) -> String {
 #[test]
 fn one_line_is_all_that_a_client_needs() {
     let scene = Scene::new("");
-    let line = add(&scene, &[]);
-    assert_eq!(line.lines().count(), 1, "{line}");
     let service = scene.lab.server.listen(22).unwrap();
-    let gate = scene.serve();
+    let mut gate = scene.serve();
+    let mut user = |words: &[&str]| {
+        let printed = scene.user(&[words, &PLACE].concat());
+        gate.wait_for("reloaded").unwrap();
+        printed
+    };
+    let line = user(&["add", "alice", "--resource", "ssh"]);
+    assert_eq!(line.lines().count(), 1, "{line}");
     let alice = Person::new(&scene.lab.client);
     assert_eq!(scene.service(), Outcome::Silent);
 
@@ -142,33 +149,30 @@ fn one_line_is_all_that_a_client_needs() {
         alice.letmein(&["revoke", "home", "ssh"], "").status.code(),
         Some(0)
     );
-    gate.stop().unwrap();
 
     // A new key; for a while the old one is as good.
-    let new_line = scene.user(&[&["rotate", "alice", "--keep", "7d"][..], &PLACE].concat());
-    let gate = scene.serve();
+    let new_line = user(&["rotate", "alice", "--keep", "7d"]);
     assert_eq!(alice.knock(), Some(0));
     let again = alice.letmein(&["enroll", new_line.trim()], "");
     assert_eq!(again.status.code(), Some(2), "it would overwrite what is there");
     succeeded(alice.letmein(&["enroll", "--replace", new_line.trim()], ""));
     assert_eq!(alice.knock(), Some(0));
-    gate.stop().unwrap();
     let bob = Person::new(&scene.lab.client);
     succeeded(bob.letmein(&["enroll", "-"], &line));
 
     // Without --keep it is worth nothing any more.
     let shown = scene.user(&[&["show", "alice"][..], &PLACE].concat());
     assert_eq!(shown, new_line);
-    scene.user(&[&["rotate", "alice"][..], &PLACE].concat());
-    let gate = scene.serve();
+    user(&["rotate", "alice"]);
     assert_eq!((alice.knock(), bob.knock()), (Some(3), Some(0)));
-    gate.stop().unwrap();
 
-    // Who is removed is removed with every earlier id.
+    // Who is removed is removed with every earlier id, and what is open is closed.
+    assert_eq!(scene.service(), Outcome::Open);
     scene.user(&["remove", "alice"]);
+    gate.wait_for("reloaded").unwrap();
     assert_eq!(scene.user(&["list"]), "");
-    let gate = scene.serve();
     assert_eq!(bob.knock(), Some(3));
+    assert_eq!(scene.service(), Outcome::Silent);
     gate.stop().unwrap();
     drop(service);
 }

@@ -30,6 +30,7 @@ use warden::Warden;
 
 /// Serves knocks until the warden is gone. Standard input is the connection to it.
 pub fn run(user: u32, group: u32, seccomp: Seccomp) -> anyhow::Result<()> {
+    sandbox::close_all_but_the_standard_ones()?;
     let warden = std::io::stdin().as_fd().try_clone_to_owned()?;
     sandbox::leave_signals_to_the_warden()?;
     sandbox::become_nobody(user, group)?;

@@ -6,7 +6,7 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr as _, RulesetCreated,
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 use tracing::{info, warn};
 
 /// The newest that is known here. What a kernel lacks of it is left out.
@@ -22,6 +22,7 @@ const READ: &[&str] = &[
     "/etc/nsswitch.conf",
     "/etc/protocols",
     "/etc/services",
+    "/dev/urandom",
     "/proc",
     "/sys",
 ];
@@ -49,6 +50,7 @@ pub fn confine_warden(files: &Files) -> anyhow::Result<()> {
     confine("warden", Ok(Ruleset::default()), |ruleset| {
         ruleset
             .add_rules(path_beneath_rules(PROGRAMS, read | AccessFs::Execute))?
+            .add_rules(path_beneath_rules(folders_with_nft(), read | AccessFs::Execute))?
             .add_rules(path_beneath_rules(READ, read))?
             .add_rules(path_beneath_rules(&files.readable, read))?
             .add_rules(path_beneath_rules([NULL], read | AccessFs::WriteFile))?
@@ -57,6 +59,14 @@ pub fn confine_warden(files: &Files) -> anyhow::Result<()> {
                 AccessFs::from_all(NEWEST) & !AccessFs::Execute,
             ))
     })
+}
+
+/// Where it is, if it is not where the others are.
+fn folders_with_nft() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .filter(|folder| folder.join("nft").is_file())
+        .collect()
 }
 
 fn confine(

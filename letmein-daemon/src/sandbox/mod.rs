@@ -1,12 +1,14 @@
 //! What each of the two processes gives up before it goes to work: [`privileges`], [`files`] and [system calls](seccomp).
 
 mod account;
+mod descriptors;
 mod files;
 mod privileges;
 mod seccomp;
 
 pub use crate::config::Seccomp;
 pub use account::Account;
+pub use descriptors::close_all_but_the_standard_ones;
 pub use files::Files;
 pub use privileges::{become_nobody, leave_signals_to_the_warden};
 

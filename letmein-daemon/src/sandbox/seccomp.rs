@@ -120,6 +120,9 @@ const WARDEN: &[c_long] = &[
     libc::SYS_getegid,
     libc::SYS_getppid,
     libc::SYS_ioctl,
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_sched_getaffinity,
 ];
 
 /// The same by its older names.
@@ -129,10 +132,12 @@ const WARDEN_HERE: &[c_long] = &[
     libc::SYS_arch_prctl,
     libc::SYS_dup2,
     libc::SYS_mkdir,
+    libc::SYS_lstat,
     libc::SYS_open,
     libc::SYS_pipe,
     libc::SYS_readlink,
     libc::SYS_rename,
+    libc::SYS_select,
     libc::SYS_stat,
     libc::SYS_unlink,
     libc::SYS_vfork,

@@ -94,7 +94,7 @@ pub fn run(path: &Path, what: &What) -> anyhow::Result<()> {
             let mut book = Book::open(path)?;
             invitation::place(line)?;
             book.add(name, resource, until)?;
-            reload::tell(path);
+            reload::ask(path);
             print(&book, name, line)
         }
         What::List => list(&Config::load(path)?),
@@ -103,12 +103,12 @@ pub fn run(path: &Path, what: &What) -> anyhow::Result<()> {
             let mut book = Book::open(path)?;
             invitation::place(line)?;
             book.rotate(name, keep.unwrap_or_default(), SystemTime::now())?;
-            reload::tell(path);
+            reload::ask(path);
             print(&book, name, line)
         }
         What::Remove { name } => {
             let removed = Book::open(path)?.remove(name)?;
-            reload::tell(path);
+            reload::ask(path);
             say(&format!("removed: {}\n", removed.join(", ")))
         }
     }

@@ -211,7 +211,7 @@ fn two_at_a_time_do_not_undo_each_other() {
                 scene
                     .book()
                     .add(&format!("u{number}"), &["ssh".to_owned()], None)
-                    .unwrap()
+                    .unwrap();
             });
         }
     });

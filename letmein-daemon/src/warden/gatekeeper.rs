@@ -20,7 +20,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd as _, BorrowedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::{
             fs::FileExt as _,
             process::{CommandExt as _, ExitStatusExt as _},
@@ -75,6 +75,11 @@ impl Gatekeeper {
             .stdout(Stdio::null())
             .spawn()
             .context("cannot start the gatekeeper")?;
+        Self::with(child, ours)
+    }
+
+    /// A process that has the other end of this channel, whatever it is. Needs a runtime.
+    pub fn with(child: Child, ours: OwnedFd) -> anyhow::Result<Self> {
         Ok(Self {
             child: RefCell::new(child),
             channel: Channel::new(ours)?,

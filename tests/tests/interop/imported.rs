@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use letmein_tests::{
     gate::{Gate, KEY, program},
     lab::{Host, Lab, Outcome},
+    letmeind::NOBODY,
     peer,
 };
 use std::{
@@ -40,6 +41,8 @@ fn a_server_for_its_own_clients_and_ours() {
         &["--interface", "to-peer1", "--interface", "to-peer2"],
     )
     .unwrap();
+    let imported = fs::read_to_string(&there).unwrap();
+    fs::write(&there, format!("{imported}\n[daemon]\nuser = \"{NOBODY}\"\n")).unwrap();
     let here = import("letmein", &folder, &their_client, &["--host", SERVER]).unwrap();
 
     let service = lab.server.listen(22).unwrap();

@@ -1,7 +1,9 @@
 //! letmeind is killed at each step of what it does: strace kills it as it begins the system call with this number.
 
 use crate::{
+    allowed::for_two,
     probe::{Attempts, nobody_gets_in, nobody_notices},
+    reload::Changeable,
     scene::{Scene, wait_until},
 };
 use letmein_tests::{gate::Gate, lab::Outcome, nft::leases};
@@ -12,7 +14,7 @@ use nix::{
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -156,6 +158,52 @@ fn at_each_call_of_bpf_of_a_change_of_mode() {
     });
 }
 
+/// Killed while it changes over to another configuration: rules and XDP program may be of either, and the next start is by
+/// the new one.
+#[test]
+fn at_each_step_of_a_reload() {
+    let scene = Scene::new();
+    scene.with_guest().kill().unwrap();
+    let usual = scene.configuration("");
+    let other = for_two(&scene);
+    nobody_notices(&scene, |attempts| {
+        for call in ["sendto", "bpf"] {
+            // Most calls of bpf() load the program, of which there is no trace.
+            let from = if call == "bpf" { 40 } else { 1 };
+            for step in from..ENDLESS {
+                let mut gate = Changeable::start(&scene, &usual);
+                scene.knock(&gate.gate);
+                let mut strace = trace(gate.gate.pid(), call, step);
+                gate.ask(&other);
+                let killed = ends(&mut gate);
+                strace.kill().unwrap();
+                strace.wait().unwrap();
+                gate.gate.kill().unwrap();
+                attempts.go_on();
+                if !killed {
+                    assert!(step > from, "a reload takes no {call}");
+                    break;
+                }
+            }
+            starts_well(&scene, &other);
+            starts_well(&scene, &usual);
+        }
+    });
+}
+
+/// Whether it dies before it has reloaded.
+fn ends(gate: &mut Changeable) -> bool {
+    loop {
+        if status(gate.gate.pid()).contains("State:\tZ") {
+            return true;
+        }
+        if gate.has_reloaded() {
+            return false;
+        }
+        sleep(Duration::from_millis(10));
+    }
+}
+
 /// Killed while it lets a guest in: the guest is in from the next start on, if nftables has the lease, and has to knock
 /// once more otherwise.
 #[test]
@@ -180,24 +228,8 @@ fn at_each_step_of_a_knock() {
 /// Whether it was killed.
 fn killed_in_a_knock(scene: &Scene, gate: Gate, attempts: &Attempts, call: &str, step: usize) -> bool {
     let pid = gate.pid();
-    let mut strace = Command::new("strace")
-        .args([
-            "--quiet=all",
-            "--output=/dev/null",
-            "-p",
-            &pid.to_string(),
-            "-e",
-            &format!("trace={call}"),
-        ])
-        .args(["-e", &format!("inject={call}:signal=KILL:when={step}")])
-        .spawn()
-        .unwrap();
-    let status = || fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let is_dead = || status().contains("State:\tZ");
-    // It may be about to look at interfaces by itself.
-    wait_until("strace is there", || {
-        is_dead() || !status().contains("TracerPid:\t0\n")
-    });
+    let is_dead = || status(pid).contains("State:\tZ");
+    let mut strace = trace(pid, call, step);
     let server = "fd77:1::1";
     let knocked = gate
         .letmein(
@@ -231,4 +263,23 @@ fn killed_in_a_knock(scene: &Scene, gate: Gate, attempts: &Attempts, call: &str,
     scene.nft(&["flush set inet letmein leases6"]);
     gate.stop().unwrap();
     killed
+}
+
+/// Has strace kill this process at a system call. It may be about to look at interfaces by itself.
+fn trace(pid: Pid, call: &str, step: usize) -> Child {
+    let strace = Command::new("strace")
+        .args(["--quiet=all", "--output=/dev/null", "-p", &pid.to_string()])
+        .args(["-e", &format!("trace={call}")])
+        .args(["-e", &format!("inject={call}:signal=KILL:when={step}")])
+        .spawn()
+        .unwrap();
+    wait_until("strace is there", || {
+        let status = status(pid);
+        status.contains("State:\tZ") || !status.contains("TracerPid:\t0\n")
+    });
+    strace
+}
+
+fn status(pid: Pid) -> String {
+    fs::read_to_string(format!("/proc/{pid}/status")).unwrap()
 }

@@ -9,10 +9,11 @@ use letmein_tests::{
     gate::{Gate, KEY, letmein, program},
     knocker::{Draft, Udp},
     lab::Outcome,
+    letmeind::complete,
     silent::{self, settle},
 };
 use nix::sys::signal::{Signal, kill};
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 pub const CONTROL: &str = "10.77.1.1:5800";
 
@@ -32,18 +33,28 @@ impl Changeable {
 
     /// Writes another one and has it read.
     pub fn ask(&self, configuration: &str) {
-        fs::write(&self.file, configuration).unwrap();
+        fs::write(&self.file, complete(configuration)).unwrap();
         kill(self.gate.pid(), Signal::SIGHUP).unwrap();
     }
 
     #[track_caller]
     pub fn reload(&mut self, configuration: &str) {
         self.ask(configuration);
-        let line = self
-            .gate
-            .wait_for("reloaded: ")
-            .or_else(|_| self.gate.wait_for("as it was"));
-        assert!(line.unwrap().contains("reloaded"));
+        loop {
+            let line = self.gate.wait_for("").unwrap();
+            assert!(!line.contains(" ERROR "), "{line}");
+            if line.contains("reloaded: ") {
+                return;
+            }
+        }
+    }
+
+    /// Whether the log says so by now.
+    pub fn has_reloaded(&mut self) -> bool {
+        self.gate
+            .log_so_far()
+            .iter()
+            .any(|line| line.contains("reloaded: "))
     }
 
     /// It is refused, with this text.
@@ -281,7 +292,12 @@ fn what_fails_changes_nothing() {
     let mut gate = Changeable::start(&scene, &usual);
     knock(&scene);
     let state = |scene: &Scene| {
+        // nft lists sets in the order in which they were made.
         let rules = scene.nft(&["-s", "list", "ruleset"]);
+        let rules = rules
+            .split("\n\n")
+            .map(|object| object.trim_end_matches(['\n', '}']).to_owned());
+        let rules: BTreeSet<_> = rules.collect();
         (
             scene.program("to-peer1"),
             scene.program("to-peer2"),
