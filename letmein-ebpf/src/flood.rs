@@ -17,21 +17,27 @@ use aya_ebpf::{
 };
 
 /// The interface's number.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 static TARGET: u32 = 0;
 /// Which words of 8 bytes of the payload are random: from here ...
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 static FIRST: u32 = 0;
 /// ... to before this one.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 static END: u32 = 0;
 /// 1 when random bytes are letters.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 static LETTERS: u32 = 0;
 /// The checksum of IPv4's header without a source.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 static IP_SUM: u32 = 0;
 /// That of TCP without source and source port; above 65535 where there is none.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 static TCP_SUM: u32 = 0;
 
@@ -137,6 +143,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// As in the real program.
+// SAFETY: the kernel reads the licence from the section and the symbol of these names; nothing else has them.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -129,7 +129,11 @@ impl Story {
 
     fn type_in(&mut self, place: &str, command: &str) {
         let household = if place == "gate" { &self.gate } else { &self.client };
-        let pasted = if command.ends_with(" -") { self.invitation.as_str() } else { "" };
+        let pasted = if command.ends_with(" -") {
+            self.invitation.as_str()
+        } else {
+            ""
+        };
         let said = household.run_with_input(command, pasted).unwrap();
         eprint!("{said}");
         if let Some(line) = said.lines().find(|line| line.starts_with("letmein://")) {
