@@ -26,6 +26,12 @@ pub enum XdpError {
          section [gate] does without"
     )]
     Load(#[source] EbpfError),
+    /// The kernel is older than what the program needs.
+    #[error(
+        "the XDP program needs Linux 5.18 or newer, and this is {0}; upgrade, or set xdp = \"off\" in section [gate] to \
+         check knocks in userspace"
+    )]
+    OldKernel(String),
     /// A map is larger than the memory that the kernel gives this process.
     #[error(
         "the kernel has no memory for BPF map {map}; set lower seen-salts and pending-challenges in section [gate] or \

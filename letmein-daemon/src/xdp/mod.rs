@@ -4,6 +4,7 @@ mod attach;
 mod before;
 mod error;
 mod hooks;
+mod kernel;
 mod kernel_gate;
 mod link;
 mod object;
