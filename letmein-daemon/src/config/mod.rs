@@ -214,6 +214,7 @@ impl Config {
     }
 
     /// What the same file says now; none if it was not in a file.
+    #[must_use]
     pub fn read_again(&self) -> Option<Result<Self, ConfigError>> {
         let (path, interfaces) = self.source.as_ref()?;
         Some(Self::load_for(path, interfaces))

@@ -121,7 +121,8 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, desk: &Desk) -
     let (code, kind, body) = match Request::parse(&request) {
         Some(request) if request.target == "/metrics" => {
             let status = status::status(desk).await?;
-            let started = SystemTime::now().duration_since(UNIX_EPOCH)? - desk.started.elapsed();
+            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
+            let started = since_1970.saturating_sub(desk.started.elapsed());
             let text = metrics::text(&status, started.as_secs_f64().round(), request.form);
             ("200 OK", request.form.content_type(), text)
         }

@@ -130,7 +130,7 @@ impl Running {
                     .map_err(Into::into)
                     .and_then(|object| loading::load(object, &config, room));
                 // It may have come as far as to pin a record of another size.
-                Some(gate.inspect_err(|_| self.keep_records(kernel))?)
+                Some(gate.inspect_err(|_| Self::keep_records(kernel))?)
             }
         };
         let (leases, settlement, followed) = self
@@ -186,7 +186,7 @@ impl Running {
     fn put_back(&self, gate: Option<&mut KernelGate>) {
         let config = self.state.config();
         if let (Some(gate), Some(kernel), Some(mode)) = (gate, &self.kernel, loading::mode(&config)) {
-            self.keep_records(kernel);
+            Self::keep_records(kernel);
             let mut kernel = kernel.borrow_mut();
             let attached = kernel
                 .succeed(gate)
@@ -202,7 +202,7 @@ impl Running {
         }
     }
 
-    fn keep_records(&self, kernel: &RefCell<KernelGate>) {
+    fn keep_records(kernel: &RefCell<KernelGate>) {
         if let Err(error) = kernel.borrow().keep_records() {
             error!("{:#}; restart letmeind", anyhow::Error::from(error));
         }

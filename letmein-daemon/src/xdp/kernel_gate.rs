@@ -169,7 +169,7 @@ impl KernelGate {
 
     /// Knows the challenges that are pending in another one, and takes the interfaces that it is on without pins.
     pub fn succeed(&mut self, other: &mut Self) -> Result<(), XdpError> {
-        for pending in other.pending.iter() {
+        for pending in &other.pending {
             // What is not there any more was answered, or has made way.
             let Ok((exchange, pending)) = pending else {
                 continue;
@@ -270,7 +270,7 @@ impl KernelGate {
             map: "COUNTERS",
             source,
         })?;
-        let mut sum = self.counted.clone();
+        let mut sum = self.counted;
         for counters in cpus.iter() {
             sum.add(counters);
         }
