@@ -1,6 +1,9 @@
 //! The command line, as typed.
 
-use crate::config::{Address, values};
+use crate::{
+    config::{Address, values},
+    lazy::Lazy,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use letmein_common::UserId;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -24,17 +27,17 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Open a resource for this machine's address.
-    Knock(Knock),
+    Knock(Lazy<Knock>),
     /// Close it again.
-    Revoke(Knock),
+    Revoke(Lazy<Knock>),
     /// Tell what can be told without a knock.
-    Status(Status),
+    Status(Lazy<Status>),
     /// Knock, and become `ssh` to that host.
-    Ssh(Ssh),
+    Ssh(Lazy<Ssh>),
     /// Knock, connect, and relay standard input and output: OpenSSH's `ProxyCommand letmein proxy %h %p`.
-    Proxy(Proxy),
+    Proxy(Lazy<Proxy>),
     /// Make a random key for a user: 64 hexadecimal digits, the same for gate and client.
-    GenKey(GenKey),
+    GenKey(Lazy<GenKey>),
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions {
@@ -178,7 +181,7 @@ mod tests {
             .into_iter()
             .chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).map(|cli| cli.command) {
-            Ok(Command::Knock(knock)) => Ok(knock),
+            Ok(Command::Knock(Lazy(knock))) => Ok(knock),
             Ok(_) => panic!("this is no knock"),
             Err(error) => Err(error.kind()),
         }

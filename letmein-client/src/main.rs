@@ -10,6 +10,7 @@ mod documents;
 mod exchange;
 mod gen_key;
 mod knock;
+mod lazy;
 mod manual;
 mod plan;
 mod proxy;
@@ -20,6 +21,7 @@ mod status;
 use clap::Parser as _;
 use cli::{Cli, Command};
 use exchange::Failure;
+use lazy::Lazy;
 use letmein_common::wire::challenge::Operation;
 use serde::Serialize;
 use std::{
@@ -37,12 +39,12 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
-        Command::Knock(options) => knock::run(&cli, Operation::Knock, options),
-        Command::Revoke(options) => knock::run(&cli, Operation::Revoke, options),
-        Command::Status(options) => status::run(&cli, options),
-        Command::Ssh(options) => ssh::run(&cli, options),
-        Command::Proxy(options) => proxy::run(&cli, options),
-        Command::GenKey(options) => match gen_key::run(options) {
+        Command::Knock(Lazy(options)) => knock::run(&cli, Operation::Knock, options),
+        Command::Revoke(Lazy(options)) => knock::run(&cli, Operation::Revoke, options),
+        Command::Status(Lazy(options)) => status::run(&cli, options),
+        Command::Ssh(Lazy(options)) => ssh::run(&cli, options),
+        Command::Proxy(Lazy(options)) => proxy::run(&cli, options),
+        Command::GenKey(Lazy(options)) => match gen_key::run(options) {
             Ok(text) => print(&text),
             Err(error) => fail(USAGE, format_args!("{error:#}")),
         },

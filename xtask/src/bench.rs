@@ -1,6 +1,6 @@
 //! Measuring. Every figure is compared with another of the same run: absolute times say little on a shared machine.
 
-use crate::{build_ebpf, install, install::Package, paths, peers, sh};
+use crate::{build_ebpf, install, install::Package, paths, peers, release, sh};
 use clap::{Args, Subcommand};
 use std::process::Command;
 
@@ -73,14 +73,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 /// The programs that are measured, beside the benchmarks.
 fn build_release() -> anyhow::Result<()> {
-    let mut cargo = Command::new("cargo");
-    let packages = [
-        "build",
-        "--release",
-        "-p",
-        "letmein-daemon",
-        "-p",
-        "letmein-client",
-    ];
-    sh::run(cargo.current_dir(paths::workspace()).args(packages))
+    release::server()?;
+    release::client()
 }

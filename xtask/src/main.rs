@@ -9,6 +9,7 @@ mod install;
 mod neighbours;
 mod paths;
 mod peers;
+mod release;
 mod run;
 mod sh;
 mod test;
