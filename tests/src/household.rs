@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail, ensure};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
 
@@ -76,20 +76,15 @@ impl Household {
         command
     }
 
-    /// Has a shell run this, which has to end well.
+    /// Has a shell run this at the top of the repository, which has to end well.
     pub fn run(&self, script: &str) -> anyhow::Result<String> {
-        let output = self.try_to_run(script)?;
+        let output = self.shell(script).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
             bail!("{script}\n{}\n{said}", output.status);
         }
         eprint!("{said}");
         Ok(String::from_utf8(output.stdout)?)
-    }
-
-    /// Has a shell run this, at the top of the repository.
-    pub fn try_to_run(&self, script: &str) -> anyhow::Result<Output> {
-        Ok(self.shell(script).output()?)
     }
 
     /// A shell that runs this, at the top of the repository.

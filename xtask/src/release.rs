@@ -1,4 +1,4 @@
-//! The programs as they are released.
+//! The programs as they are measured.
 
 use crate::{paths, sh};
 use anyhow::Context as _;
@@ -10,7 +10,7 @@ pub fn server() -> anyhow::Result<()> {
     sh::run(Command::new("cargo").current_dir(paths::workspace()).args(build))
 }
 
-/// `letmein` with the C library inside: it starts in two thirds of the time, and one file runs on every Linux.
+/// `letmein` with the C library inside: it starts in two thirds of the time.
 pub fn client() -> anyhow::Result<()> {
     let build = [
         "rustc",
