@@ -1,6 +1,9 @@
 //! The command line, as typed.
 
-use crate::config::{Address, values};
+use crate::{
+    config::{Address, values},
+    lazy::Lazy,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use letmein_common::UserId;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -24,17 +27,21 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Open a resource for this machine's address.
-    Knock(Knock),
+    Knock(Lazy<Knock>),
     /// Close it again.
-    Revoke(Knock),
+    Revoke(Lazy<Knock>),
     /// Tell what can be told without a knock.
-    Status(Status),
+    Status(Lazy<Status>),
     /// Knock, and become `ssh` to that host.
-    Ssh(Ssh),
+    Ssh(Lazy<Ssh>),
     /// Knock, connect, and relay standard input and output: OpenSSH's `ProxyCommand letmein proxy %h %p`.
-    Proxy(Proxy),
+    Proxy(Lazy<Proxy>),
+    /// Write what a gate's enrolment line says to the configuration.
+    Enroll(Lazy<Enroll>),
+    /// Turn letmein 12's letmein.conf into a configuration of ours.
+    Import(Lazy<Import>),
     /// Make a random key for a user: 64 hexadecimal digits, the same for gate and client.
-    GenKey(GenKey),
+    GenKey(Lazy<GenKey>),
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions {
@@ -115,6 +122,31 @@ pub struct How {
 }
 
 #[derive(Args)]
+pub struct Enroll {
+    /// The line from `letmeind user add`, or - to read it from standard input, where other users cannot see it.
+    #[arg(value_name = "LINE|-")]
+    pub line: String,
+    /// What to call the gate, instead of what the line calls it.
+    #[arg(short, long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Replace the section that has this name already.
+    #[arg(long)]
+    pub replace: bool,
+}
+
+#[derive(Args)]
+pub struct Import {
+    /// The other file.
+    pub file: PathBuf,
+    /// The gate's name or address, which letmein 12 has on the command line.
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Write it to this new file, for its owner only, instead of printing it.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Args)]
 pub struct Status {
     /// The gate: the name of a `servers` section, or its host.
     pub host: String,
@@ -178,7 +210,7 @@ mod tests {
             .into_iter()
             .chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).map(|cli| cli.command) {
-            Ok(Command::Knock(knock)) => Ok(knock),
+            Ok(Command::Knock(Lazy(knock))) => Ok(knock),
             Ok(_) => panic!("this is no knock"),
             Err(error) => Err(error.kind()),
         }

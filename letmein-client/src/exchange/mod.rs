@@ -4,6 +4,7 @@
 mod connect;
 mod failure;
 mod gate;
+mod name_service;
 mod own_address;
 mod port;
 mod resolve;

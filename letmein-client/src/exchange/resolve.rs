@@ -1,10 +1,10 @@
 //! From a host's name to the addresses to knock on.
 
-use super::{Failure, gate::left_until};
+use super::{Failure, gate::left_until, name_service};
 use crate::plan::Families;
 use std::{
     io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    net::{IpAddr, SocketAddr},
     sync::mpsc::channel,
     thread,
     time::Instant,
@@ -36,10 +36,9 @@ fn look_up(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
     let late = || io::Error::new(io::ErrorKind::TimedOut, "the name service did not answer in time");
     let host = host.to_owned();
     let (sender, answer) = channel();
-    thread::spawn(move || sender.send((host.as_str(), port).to_socket_addrs()));
+    thread::spawn(move || sender.send(name_service::addresses(&host, port)));
     let left = left_until(deadline).ok_or_else(late)?;
     let found = answer.recv_timeout(left).map_err(|_| late())??;
-    let found: Vec<_> = found.collect();
     if found.is_empty() {
         return Err(io::Error::other("the name is known, but nothing else about it"));
     }
