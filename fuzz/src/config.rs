@@ -1,4 +1,4 @@
-//! The server's configuration: any text is refused with an error, or means something that holds together.
+//! The configurations of server and client: any text is refused with an error, or means something that holds together.
 
 use letmein_daemon::config::{Config, XdpMode};
 use std::{collections::HashSet, path::Path};
@@ -24,13 +24,24 @@ pub fn server(bytes: &[u8]) {
     }
 }
 
+/// Reads a client's configuration.
+pub fn client(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    if let Err(told) = letmein_client::fuzzing::config(text) {
+        assert!(!told.is_empty() && !told.contains('\n'), "one line: {told:?}");
+        keys_are_hidden(text, &told);
+    }
+}
+
 /// A key that is written once, in its place, is in no error.
 fn keys_are_hidden(text: &str, told: &str) {
     let Ok(document) = text.parse::<toml::Table>() else {
         return;
     };
-    let users = document.get("users").and_then(toml::Value::as_table);
-    let keys = users.into_iter().flatten();
+    let sections = ["users", "servers"].map(|name| document.get(name).and_then(toml::Value::as_table));
+    let keys = sections.into_iter().flatten().flatten();
     for key in keys.filter_map(|(_, user)| user.get("key")?.as_str()) {
         if key.len() > 16 && text.matches(key).count() == 1 {
             assert!(!told.contains(key), "a key is told: {told}");

@@ -11,10 +11,12 @@
 
 pub mod config;
 mod coverage;
+pub mod enrolment;
 mod input;
 pub mod messages;
 pub mod netlink;
 pub mod packets;
+pub mod requests;
 pub mod stream;
 
 /// A target by its name.
@@ -45,6 +47,16 @@ pub const TARGETS: &[Target] = &[
         run: config::server,
     },
     Target {
+        name: "client",
+        longest: 2048,
+        run: config::client,
+    },
+    Target {
+        name: "enrolment",
+        longest: 2064,
+        run: enrolment::line,
+    },
+    Target {
         name: "stream",
         longest: 256,
         run: stream::stream,
@@ -53,6 +65,11 @@ pub const TARGETS: &[Target] = &[
         name: "netlink",
         longest: 1024,
         run: netlink::netlink,
+    },
+    Target {
+        name: "requests",
+        longest: 256,
+        run: requests::requests,
     },
     Target {
         name: "packets",

@@ -10,6 +10,7 @@ use letmein_common::{
 use letmein_daemon::{
     config::{Config, ErrorPolicy},
     control::tcp::serve_stream,
+    gatekeeper::policy::Policy,
     protocol::{check_response, come_in},
 };
 use std::{cell::Cell, net::IpAddr, path::Path, sync::LazyLock};
@@ -22,7 +23,7 @@ const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 const POLICIES: [&str; 3] = ["always", "basic-auth", "full-auth"];
 
 #[expect(clippy::expect_used, reason = "they are written here")]
-static CONFIGS: LazyLock<[Config; 3]> = LazyLock::new(|| {
+static GATES: LazyLock<[Policy; 3]> = LazyLock::new(|| {
     POLICIES.map(|policy| {
         let text = format!(
             "[gate]\nxdp = \"off\"\nerror-policy = \"{policy}\"\n\
@@ -30,7 +31,8 @@ static CONFIGS: LazyLock<[Config; 3]> = LazyLock::new(|| {
              [users.alice]\nid = \"1\"\nkey = \"{}\"\nresources = [\"ssh\"]\n",
             "5a".repeat(32)
         );
-        Config::parse(&text, Path::new("stream"), Path::new("/")).expect("a good configuration")
+        let config = Config::parse(&text, Path::new("stream"), Path::new("/")).expect("a good configuration");
+        Policy::of(&config).expect("a policy that was just written")
     })
 });
 
@@ -42,8 +44,8 @@ thread_local! {
 /// Plays the client that the input describes.
 pub fn stream(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let config = &CONFIGS[usize::from(input.byte()) % CONFIGS.len()];
-    RUNTIME.with(|runtime| runtime.block_on(play(config, input)));
+    let policy = &GATES[usize::from(input.byte()) % GATES.len()];
+    RUNTIME.with(|runtime| runtime.block_on(play(policy, input)));
 }
 
 /// One of the client's messages: bytes, and what they are if nobody has changed them.
@@ -79,18 +81,18 @@ fn message(input: &mut Input<'_>, token: &[u8; LEN]) -> Vec<u8> {
     bytes
 }
 
-async fn play(config: &Config, mut input: Input<'_>) {
+async fn play(policy: &Policy, mut input: Input<'_>) {
     let (mut client, mut server) = duplex(1 << 10);
     let opened = Cell::new(false);
-    let finish = |begun_with, token: &_, response: &Message| {
-        check_response(config, token, response)?;
+    let finish = async |begun_with, token: &_, response: &Message| {
+        check_response(policy, token, response)?;
         assert!(matches!(begun_with, Operation::Knock | Operation::Revoke));
         opened.set(true);
         Ok(come_in(response))
     };
     let serve = async {
         // That the client hangs up early is an error, and no harm.
-        let _hung_up = serve_stream(&mut server, SOURCE, config, finish).await;
+        let _hung_up = serve_stream(&mut server, SOURCE, policy, finish).await;
         drop(server);
     };
     let knock = async {
@@ -100,14 +102,14 @@ async fn play(config: &Config, mut input: Input<'_>) {
             .ok()
             .filter(|answer| answer.operation == Operation::Challenge);
         let parsed = Message::parse(first.get(..LEN).unwrap_or_default());
-        let genuine = parsed.is_ok_and(|first| may_begin(config, &first));
+        let genuine = parsed.is_ok_and(|first| may_begin(policy, &first));
         assert_eq!(challenge.is_some(), genuine, "{first:02x?}");
         if challenge.is_none() {
             let goaway = Message::parse(&answer).is_ok_and(|answer| answer.operation == Operation::GoAway);
             assert!(answer.is_empty() || goaway, "{answer:02x?}");
-            let strangers = config.gate.error_policy == ErrorPolicy::Always;
-            let known = parsed.is_ok_and(|first| is_genuine(config, &first));
-            let basic = known && config.gate.error_policy == ErrorPolicy::BasicAuth;
+            let strangers = policy.gate.error_policy == ErrorPolicy::Always;
+            let known = parsed.is_ok_and(|first| is_genuine(policy, &first));
+            let basic = known && policy.gate.error_policy == ErrorPolicy::BasicAuth;
             assert!(answer.is_empty() || strangers || basic, "{first:02x?}");
             return None;
         }
@@ -128,7 +130,7 @@ async fn play(config: &Config, mut input: Input<'_>) {
     let token = token.last_chunk().unwrap_or(&NO_TOKEN);
     let proved = response.is_ok_and(|response| {
         let same = (response.user, response.resource) == (first.user, first.resource);
-        let key = config.user(response.user).map(|user| &user.key);
+        let key = policy.user(response.user).map(|user| &user.key);
         same && response.operation == Operation::Response
             && key.is_some_and(|key| response.proves(key, token))
     });
@@ -137,15 +139,15 @@ async fn play(config: &Config, mut input: Input<'_>) {
     assert_eq!(welcome, proved, "{answer:02x?}");
 }
 
-fn is_genuine(config: &Config, first: &Message) -> bool {
+fn is_genuine(policy: &Policy, first: &Message) -> bool {
     let begins = matches!(first.operation, Operation::Knock | Operation::Revoke);
-    let user = config.user(first.user);
+    let user = policy.user(first.user);
     begins && user.is_some_and(|user| first.proves(&user.key, &NO_TOKEN))
 }
 
-fn may_begin(config: &Config, first: &Message) -> bool {
-    let user = config.user(first.user);
-    is_genuine(config, first) && user.is_some_and(|user| user.permits(first.resource))
+fn may_begin(policy: &Policy, first: &Message) -> bool {
+    let user = policy.user(first.user);
+    is_genuine(policy, first) && user.is_some_and(|user| user.permits(first.resource))
 }
 
 /// Sends, and reads one answer, or what there is of it. Who has nothing more to say hangs up.

@@ -122,6 +122,16 @@ fn a_configuration_is_refused_or_holds_together() {
 }
 
 #[test]
+fn a_clients_configuration_is_refused_without_its_keys() {
+    run("client", 2_000);
+}
+
+#[test]
+fn an_enrolment_line_is_written_in_one_way_or_refused() {
+    run("enrolment", 10_000);
+}
+
+#[test]
 fn who_answers_no_challenge_opens_nothing_over_tcp() {
     run("stream", 2_000);
 }
@@ -129,6 +139,11 @@ fn who_answers_no_challenge_opens_nothing_over_tcp() {
 #[test]
 fn any_bytes_of_netlink_are_read() {
     run("netlink", 10_000);
+}
+
+#[test]
+fn the_warden_does_only_what_the_configuration_allows() {
+    run("requests", 20_000);
 }
 
 /// And each kind of packet is among them.

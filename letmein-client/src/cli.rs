@@ -36,6 +36,10 @@ pub enum Command {
     Ssh(Lazy<Ssh>),
     /// Knock, connect, and relay standard input and output: OpenSSH's `ProxyCommand letmein proxy %h %p`.
     Proxy(Lazy<Proxy>),
+    /// Write what a gate's enrolment line says to the configuration.
+    Enroll(Lazy<Enroll>),
+    /// Turn letmein 12's letmein.conf into a configuration of ours.
+    Import(Lazy<Import>),
     /// Make a random key for a user: 64 hexadecimal digits, the same for gate and client.
     GenKey(Lazy<GenKey>),
     /// Print completions for a shell.
@@ -115,6 +119,31 @@ pub struct How {
     /// Wait until the TCP port takes connections, 10s unless told otherwise, and repeat a silent knock that gets lost.
     #[arg(long, value_name = "DURATION", value_parser = values::wait, num_args = 0..=1, default_missing_value = "10s")]
     pub wait: Option<Duration>,
+}
+
+#[derive(Args)]
+pub struct Enroll {
+    /// The line from `letmeind user add`, or - to read it from standard input, where other users cannot see it.
+    #[arg(value_name = "LINE|-")]
+    pub line: String,
+    /// What to call the gate, instead of what the line calls it.
+    #[arg(short, long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Replace the section that has this name already.
+    #[arg(long)]
+    pub replace: bool,
+}
+
+#[derive(Args)]
+pub struct Import {
+    /// The other file.
+    pub file: PathBuf,
+    /// The gate's name or address, which letmein 12 has on the command line.
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Write it to this new file, for its owner only, instead of printing it.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -188,6 +188,8 @@ fn every_option_of_the_command_line_is_documented_and_no_other() {
         assert_eq!(of_knocks, verb(same), "{same}");
     }
     assert_eq!(documented("Option of `status`"), verb("status"));
+    assert_eq!(documented("Option of `enroll`"), verb("enroll"));
+    assert_eq!(documented("Option of `import`"), verb("import"));
     assert_eq!(documented("Option of `gen-key`"), verb("gen-key"));
     let mut of_all = options(&command, true);
     of_all.extend(["-h, --help".to_owned(), "-V, --version".to_owned()]);

@@ -102,7 +102,9 @@ mod tests {
                 let option = option.replacen("--", prefix, 1);
                 assert!(script.contains(&option), "{option}: {script}");
             }
-            for command in ["knock", "revoke", "status", "ssh", "proxy", "gen-key"] {
+            for command in [
+                "knock", "revoke", "status", "ssh", "proxy", "enroll", "import", "gen-key",
+            ] {
                 assert!(script.contains(command), "{command}: {script}");
             }
         }
@@ -131,7 +133,9 @@ mod tests {
         for option in options() {
             assert!(page.contains(&option), "{option}: {page}");
         }
-        for section in ["KNOCK", "REVOKE", "STATUS", "SSH", "PROXY", "GENKEY", "FILES"] {
+        for section in [
+            "KNOCK", "REVOKE", "STATUS", "SSH", "PROXY", "ENROLL", "IMPORT", "GENKEY", "FILES",
+        ] {
             let heading = format!(".SH {section}\n").replace("GENKEY", "GEN-KEY");
             assert_eq!(page.matches(&heading).count(), 1, "{heading}: {page}");
         }

@@ -7,18 +7,23 @@
 //!
 //! 1. length, magic, operation: is it a knock at all?
 //! 2. USER is known: one look-up.
-//! 3. RESPONSE: a challenge is pending. One look-up, so that guesses end before the expensive step.
-//! 4. The source's token bucket: step 5 cannot be used to burn CPU.
-//! 5. AUTH, two Keccak permutations.
-//! 6. KNOCK, REVOKE: SALT is recorded, unless it was before. Only now: who has no key can fill no table.
-//! 7. USER may open RESOURCE. Asked last, so that a genuine user who may not is told apart from a stranger.
+//! 3. RESPONSE: a challenge is pending. KNOCK, REVOKE: SALT was not accepted before. One look-up, so that guesses and
+//!    replays end before the expensive step.
+//! 4. KNOCK, REVOKE: this CPU's budget is not used up. Only looked at, so that a source that sends too much takes nothing
+//!    from it.
+//! 5. The source's token bucket, and then the budget: step 6 cannot be used to burn CPU.
+//! 6. AUTH, two Keccak permutations.
+//! 7. KNOCK, REVOKE: SALT is recorded, and the source as one that has proved a key. Only now: who has no key can fill no
+//!    table.
+//! 8. USER may open RESOURCE. Asked last, so that a genuine user who may not is told apart from a stranger.
 //!
 //! A silent knock:
 //!
 //! 1. TAG is that of a user who may open the resource, at this time: one look-up.
 //! 2. CHECK, one SipHash: who has sniffed a TAG comes no further.
 //! 3. NONCE was not accepted before: a replay costs a look-up.
-//! 4. The source's token bucket: who holds a genuine knock back could send it with many a wrong MAC.
+//! 4. The source's token bucket, and a budget of its own: who holds a genuine knock back could send it with many a wrong
+//!    MAC, from many a source.
 //! 5. MAC, two Keccak permutations.
 //! 6. NONCE is recorded.
 
@@ -34,6 +39,21 @@ use crate::{
     },
 };
 
+/// On whose account an HMAC is computed. Each has a budget of its own on each CPU, so that a flood at the expense of one
+/// takes nothing from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spender {
+    /// Challenge knocks from anywhere: all that a forger can reach.
+    Stranger,
+    /// Challenge knocks of a source that has proved a key lately, and answers to a challenge.
+    Acquainted,
+    /// Silent knocks whose CHECK is right.
+    Silent,
+}
+
+/// The token buckets of one CPU, by [`Spender`].
+pub type Budgets = [u64; 3];
+
 /// What the gate knows and remembers, for one datagram and its sender.
 pub trait Tables {
     /// The keyed states of `user`, if there is such a user.
@@ -42,6 +62,16 @@ pub trait Tables {
     fn permits(&self, key: &PermitKey) -> bool;
     /// Takes a token from the sender's bucket; `false` when it is empty.
     fn take_token(&self) -> bool;
+    /// Whether this CPU has something left in a budget.
+    fn has_budget(&self, spender: Spender) -> bool;
+    /// Takes one HMAC from a budget of this CPU; `false` when it is used up.
+    fn take_budget(&self, spender: Spender) -> bool;
+    /// Whether the sender's source has proved a key lately.
+    fn is_acquainted(&self) -> bool;
+    /// Remembers that it has.
+    fn acquaint(&self);
+    /// Whether this salt was recorded.
+    fn salt_seen(&self, key: &SaltKey) -> bool;
     /// Remembers a salt; `false` when it was there already.
     fn record_salt(&self, key: &SaltKey) -> bool;
     /// The token of the challenge that the sender was sent as `user` about `resource`, unless it has lapsed.
@@ -78,19 +108,34 @@ pub fn check_challenge<T: Tables>(tables: &T, datagram: &[u8]) -> Result<(), Rea
     let user = message.user();
     let resource = message.resource();
     let key = tables.key(user).ok_or(Reason::UnknownUser)?;
-    let token = if operation == Operation::Response {
-        Some(tables.pending(user, resource).ok_or(Reason::NoChallenge)?)
+    let salt = SaltKey::new(user, message.salt());
+    let (token, spender) = if operation == Operation::Response {
+        let token = tables.pending(user, resource).ok_or(Reason::NoChallenge)?;
+        (Some(token), Spender::Acquainted)
+    } else if tables.salt_seen(&salt) {
+        return Err(Reason::Replay);
+    } else if tables.has_budget(Spender::Stranger) {
+        (None, Spender::Stranger)
+    } else if tables.is_acquainted() {
+        (None, Spender::Acquainted)
     } else {
-        None
+        return Err(Reason::Budget);
     };
     if !tables.take_token() {
         return Err(Reason::RateLimit);
     }
+    if !tables.take_budget(spender) {
+        return Err(Reason::Budget);
+    }
     if !tables.proves(&message, key, token) {
         return Err(Reason::Auth);
     }
-    if token.is_none() && !tables.record_salt(&SaltKey::new(user, message.salt())) {
-        return Err(Reason::Replay);
+    if token.is_none() {
+        // Two CPUs may have seen one knock twice.
+        if !tables.record_salt(&salt) {
+            return Err(Reason::Replay);
+        }
+        tables.acquaint();
     }
     if tables.permits(&PermitKey { user, resource }) {
         Ok(())
@@ -118,6 +163,9 @@ pub fn check_silent<T: Tables>(
     let key = tables.silent_key(user).ok_or(Reason::UnknownUser)?;
     if !tables.take_token() {
         return Err(Reason::RateLimit);
+    }
+    if !tables.take_budget(Spender::Silent) {
+        return Err(Reason::Budget);
     }
     if !tables.proves_silently(&knock, key) {
         return Err(Reason::Auth);
@@ -153,6 +201,7 @@ pub fn hand_over<T: Tables>(tables: &T, reason: Reason, answer_strangers: bool) 
         | Reason::Fragment
         | Reason::HeaderChain
         | Reason::RateLimit
+        | Reason::Budget
         // Not for the gate.
         | Reason::Shield => false,
     }

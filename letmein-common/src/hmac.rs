@@ -49,6 +49,26 @@ impl KeyedStates {
         lanes
     }
 
+    /// The states that [`lanes`](Self::lanes) has told.
+    #[must_use]
+    pub fn from_lanes(lanes: &[u64; 2 * LANES]) -> Self {
+        let mut states = Self {
+            inner: [0; LANES],
+            outer: [0; LANES],
+        };
+        states.inner.copy_from_slice(&lanes[..LANES]);
+        states.outer.copy_from_slice(&lanes[LANES..]);
+        states
+    }
+
+    /// Whether both are of one key. Takes the same time whatever they are.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let lanes = self.inner.iter().zip(&other.inner);
+        let difference = lanes.fold(0, |difference, (a, b)| difference | (a ^ b));
+        core::hint::black_box(difference) == 0
+    }
+
     /// `HMAC-SHA3-256(K, head || token)`.
     #[must_use]
     pub fn authenticate(&self, head: &[u8; 20], token: &Auth) -> Auth {
@@ -75,7 +95,9 @@ impl KeyedStates {
         block[..DIGEST_LANES].copy_from_slice(&keccak::squeeze(&state));
         state.zeroize();
         self.finish_outer(&mut block);
-        to_bytes(&block)
+        let mac = to_bytes(&block);
+        block.zeroize();
+        mac
     }
 
     /// The MAC as four little-endian lanes, the first of the block.

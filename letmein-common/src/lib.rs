@@ -20,6 +20,7 @@ pub mod ids;
 pub mod keccak;
 pub mod maps;
 pub mod reason;
+pub mod sample;
 pub mod shield;
 pub mod siphash;
 pub mod source;

@@ -176,6 +176,8 @@ pub struct Pending {
 pub struct Settings {
     /// The token bucket of every source.
     pub limit: Limit,
+    /// How many HMACs each CPU computes, for each [`Spender`](crate::gate::Spender).
+    pub budget: Limit,
     /// How much of an address is one source.
     pub prefixes: Prefixes,
     /// The UDP control port.
@@ -233,6 +235,6 @@ const _: () = {
     assert!(size_of::<PermitKey>() == 4 + 4);
     assert!(size_of::<PendingKey>() == 16 + 4 * 4);
     assert!(size_of::<Pending>() == 32 + 8);
-    assert!(size_of::<Settings>() == 16 + 32 + 6 * 4);
+    assert!(size_of::<Settings>() == 2 * 16 + 32 + 6 * 4);
     assert!(size_of::<Counters>() == 8 + 8 * Reason::ALL.len());
 };

@@ -43,6 +43,8 @@ reasons! {
     UnknownUser => "unknown-user",
     /// This source sends more than its token bucket allows.
     RateLimit => "rate-limit",
+    /// This CPU has computed as many HMACs for such knocks as it may in this time: there is a flood of forged ones.
+    Budget => "budget",
     /// A known user, but the wrong AUTH: a guess, or an old key.
     Auth => "auth",
     /// The very same KNOCK or REVOKE was seen before.

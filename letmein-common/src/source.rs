@@ -98,6 +98,18 @@ impl Prefixes {
             v6: mask(v6),
         }
     }
+
+    /// The masks of IPv4, in the mapped form, and of IPv6.
+    #[must_use]
+    pub const fn masks(&self) -> [Address; 2] {
+        [self.v4, self.v6]
+    }
+
+    /// The prefixes that [`masks`](Self::masks) has told.
+    #[must_use]
+    pub const fn from_masks([v4, v6]: [Address; 2]) -> Self {
+        Self { v4, v6 }
+    }
 }
 
 #[cfg(test)]

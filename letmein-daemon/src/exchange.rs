@@ -4,6 +4,7 @@
 //! the entry that lapses first makes way.
 
 use letmein_common::{
+    ResourceId, UserId,
     hmac::Auth,
     maps::{Pending, PendingKey},
     wire::challenge::Operation,
@@ -63,10 +64,19 @@ impl Exchanges {
     }
 
     /// The exchange, unless its time is over.
-    pub fn get_mut(&mut self, key: &PendingKey, now: u64) -> Option<&mut Exchange> {
-        self.by_key
-            .get_mut(key)
-            .filter(|exchange| now < exchange.pending.expires)
+    #[must_use]
+    pub fn get(&self, key: &PendingKey, now: u64) -> Option<Exchange> {
+        let exchange = self.by_key.get(key)?;
+        (now < exchange.pending.expires).then_some(*exchange)
+    }
+
+    /// The exchange has done what it was begun for, unless another one has taken its place meanwhile.
+    pub fn finish(&mut self, key: &PendingKey, done: &Exchange) {
+        if let Some(exchange) = self.by_key.get_mut(key)
+            && exchange.pending.token == done.pending.token
+        {
+            exchange.done = true;
+        }
     }
 
     /// The token that a RESPONSE has to answer.
@@ -76,19 +86,33 @@ impl Exchanges {
         (now < exchange.pending.expires).then_some(&exchange.pending.token)
     }
 
+    /// Goes on with at most `capacity`, and with those only of users and resources that are kept.
+    pub fn change(&mut self, capacity: usize, keeps: impl Fn(UserId, ResourceId) -> bool) {
+        self.by_key.retain(|key, _| keeps(key.user, key.resource));
+        self.capacity = capacity.max(1);
+        while self.by_key.len() > self.capacity {
+            self.drop_first();
+        }
+    }
+
     fn make_room(&mut self, now: u64) {
         if self.by_key.len() < self.capacity {
             return;
         }
         self.by_key.retain(|_, exchange| now < exchange.pending.expires);
         if self.by_key.len() >= self.capacity {
-            let first = self
-                .by_key
-                .iter()
-                .min_by_key(|(_, exchange)| exchange.pending.expires);
-            if let Some(key) = first.map(|(key, _)| *key) {
-                self.by_key.remove(&key);
-            }
+            self.drop_first();
+        }
+    }
+
+    /// Forgets the one that lapses first.
+    fn drop_first(&mut self) {
+        let first = self
+            .by_key
+            .iter()
+            .min_by_key(|(_, exchange)| exchange.pending.expires);
+        if let Some(key) = first.map(|(key, _)| *key) {
+            self.by_key.remove(&key);
         }
     }
 }
@@ -96,7 +120,7 @@ impl Exchanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use letmein_common::{ResourceId, UserId, source::Address};
+    use letmein_common::source::Address;
 
     fn key(port: u16) -> PendingKey {
         PendingKey::new(&Address::v4([192, 0, 2, 7]), port, UserId(1), ResourceId(2))
@@ -123,7 +147,8 @@ mod tests {
     fn a_done_or_lapsed_exchange_starts_anew() {
         let mut exchanges = Exchanges::new(8);
         exchanges.begin(key(1), Operation::Knock, pending(1, 100), 0);
-        exchanges.get_mut(&key(1), 10).unwrap().done = true;
+        let exchange = exchanges.get(&key(1), 10).unwrap();
+        exchanges.finish(&key(1), &exchange);
         assert_eq!(
             exchanges
                 .begin(key(1), Operation::Knock, pending(2, 110), 10)
@@ -131,7 +156,7 @@ mod tests {
                 .token,
             [2; 32]
         );
-        assert!(exchanges.get_mut(&key(1), 110).is_none());
+        assert!(exchanges.get(&key(1), 110).is_none());
         assert_eq!(exchanges.token(&key(1), 110), None);
         assert_eq!(
             exchanges
@@ -151,5 +176,18 @@ mod tests {
         }
         assert!(exchanges.token(&key(5), 0).is_some());
         assert!(exchanges.token(&key(1), 0).is_none());
+    }
+
+    #[test]
+    fn a_change_keeps_what_it_says_and_no_more_than_there_is_room_for() {
+        let mut exchanges = Exchanges::new(8);
+        for port in 1..=3 {
+            exchanges.begin(key(port), Operation::Knock, pending(1, 100 + u64::from(port)), 0);
+        }
+        exchanges.change(2, |user, resource| (user, resource) == (UserId(1), ResourceId(2)));
+        assert!(exchanges.token(&key(1), 0).is_none());
+        assert!(exchanges.token(&key(2), 0).is_some() && exchanges.token(&key(3), 0).is_some());
+        exchanges.change(2, |_, resource| resource != ResourceId(2));
+        assert!(exchanges.by_key.is_empty());
     }
 }

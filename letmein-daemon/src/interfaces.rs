@@ -131,9 +131,16 @@ impl Interface {
 /// Tells the log how the program was attached.
 pub fn tell(how: &str, attached: &Attached) {
     let interface = &attached.interface;
-    if attached.native {
-        info!("XDP program {how} to {interface}, native");
+    let instead = if attached.without_a_gap {
+        ", in the place of the one before"
     } else {
-        warn!("XDP program {how} to {interface}, generic: it works, but later and slower than native");
+        ""
+    };
+    if attached.native {
+        info!("XDP program {how} to {interface}{instead}, native");
+    } else {
+        warn!(
+            "XDP program {how} to {interface}{instead}, generic: it works, but later and slower than native"
+        );
     }
 }

@@ -1,20 +1,35 @@
 //! Leases: what a proven knock gets, within the configuration's limits.
 
+mod allowed;
+mod by_hand;
 mod cuts;
 mod ends;
+mod opener;
 mod others;
+mod recent;
+mod takeover;
 
 use crate::{
     clock,
-    config::{Config, Resource, User},
+    config::{Resource, User},
     firewall::{Firewall, FirewallError, LeaseKey},
     xdp::{Shield, XdpError},
 };
+pub use by_hand::Living;
 use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
 use ends::Ends;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashMap, net::IpAddr, thread::sleep, time::Duration};
+pub use opener::Opener;
+pub use recent::Event;
+use recent::Recent;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    thread::sleep,
+    time::{Duration, SystemTime},
+};
+pub use takeover::Settlement;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -37,12 +52,26 @@ pub enum LeaseError {
         /// The limit.
         limit: u32,
     },
+    /// `until` of the user's section is over.
+    #[error("the user's time is over since {until}; see `until` in the user's section")]
+    Over {
+        /// In UTC.
+        until: Timestamp,
+    },
     /// The kernel did not do it.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
     /// The XDP program cannot be told, and would go on dropping the guest's packets.
     #[error("the shield does not learn of it, so it is closed again")]
     Shield(#[source] XdpError),
+}
+
+/// The refusal of a user whose time is over.
+fn over(user: &User) -> LeaseError {
+    let until = user.until.and_then(|until| Timestamp::try_from(until).ok());
+    LeaseError::Over {
+        until: until.unwrap_or_default(),
+    }
 }
 
 /// Opens and closes leases. The kernel's sets are the record; the shield has a copy for the XDP program, and the
@@ -55,63 +84,14 @@ pub struct Leases {
     firewall: Firewall,
     shield: Option<Shield>,
     limit: u32,
-    ends: Ends,
+    ends: Ends<Opener>,
     cuts: Cuts,
+    recent: Recent,
     /// The rules could not be put back: nobody tries that again for a knock.
     broken: bool,
 }
 
 impl Leases {
-    /// Takes over the leases of an earlier run; those for ports that no resource has any more are closed.
-    pub fn take_over(firewall: Firewall, config: &Config) -> Result<Self, LeaseError> {
-        Self::take_over_known(firewall, config, None)
-    }
-
-    /// The same, if it is known which leases there may be: where they are very many, reading them takes long.
-    pub fn take_over_known(
-        mut firewall: Firewall,
-        config: &Config,
-        known: Option<Vec<LeaseKey>>,
-    ) -> Result<Self, LeaseError> {
-        firewall.close_strays(known.as_deref())?;
-        let leases = match known {
-            Some(keys) => firewall.look_up(&keys)?,
-            None => firewall.leases()?,
-        };
-        let now = clock::monotonic();
-        let mut taken = Self {
-            firewall,
-            shield: None,
-            limit: config.firewall.max_leases,
-            ends: Ends::default(),
-            cuts: Cuts::default(),
-            broken: false,
-        };
-        let mut orphans = Vec::new();
-        for lease in leases {
-            if taken.firewall.plans(&lease.key) {
-                let end = after(now, lease.remaining + ROUNDING);
-                taken.ends.set(lease.key, end);
-                if taken.firewall.cuts(&lease.key) {
-                    taken.cuts.set(lease.key, end);
-                }
-            } else {
-                orphans.push(lease.key);
-            }
-        }
-        if !orphans.is_empty() {
-            taken.firewall.close(&orphans)?;
-            info!(
-                "closed {} leases of resources that are no longer configured",
-                orphans.len()
-            );
-        }
-        if taken.ends.len() > 0 {
-            info!("{} leases of an earlier run go on", taken.ends.len());
-        }
-        Ok(taken)
-    }
-
     /// The most leases that there may be at one time: after a change of the configuration there may be more than it
     /// allows.
     #[must_use]
@@ -136,24 +116,37 @@ impl Leases {
         address: IpAddr,
         lease: Duration,
     ) -> Result<(), LeaseError> {
+        let lease = user.lease(lease, SystemTime::now()).ok_or_else(|| over(user))?;
+        self.open_for(Opener::User(user.id), &user.name, resource, address, lease)
+    }
+
+    fn open_for(
+        &mut self,
+        opener: Opener,
+        name: &str,
+        resource: &Resource,
+        address: IpAddr,
+        lease: Duration,
+    ) -> Result<(), LeaseError> {
         let keys = keys(resource, address);
         self.make_room(&keys)?;
-        self.open_in_the_firewall(&keys, lease)?;
+        self.open_in_the_firewall(&keys, lease, opener)?;
         // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
         let end = after(clock::monotonic(), lease);
         for key in &keys {
-            self.ends.set(*key, end);
+            self.ends.set(*key, end, opener);
         }
         self.admit(&keys, end)?;
         for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
             self.cuts.set(*key, end);
         }
+        let holder = holder(resource, address);
+        self.recent.note(name, "opened", &resource.name, holder.clone());
         info!(
-            "{} opened {} ({}) for {} until {} ({})",
-            user.name,
+            "{name} opened {} ({}) for {} until {} ({})",
             resource.name,
             resource.port_list(),
-            holder(resource, address),
+            holder,
             until(lease),
             human(lease),
         );
@@ -162,13 +155,10 @@ impl Leases {
 
     /// Closes all ports of the resource for `address`. That none was open is no error.
     pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
-        let keys = keys(resource, address);
-        self.shut_out(&keys);
-        let closed = self.firewall.close(&keys)?;
-        for key in &keys {
-            self.ends.remove(key);
-            self.cuts.remove(key);
-        }
+        let (closed, cut) = self.revoke(&keys(resource, address))?;
+        let holder = holder(resource, address);
+        self.recent
+            .note(&user.name, "closed", &resource.name, holder.clone());
         let what = if closed == 0 {
             "revoked, though it was not open,"
         } else {
@@ -179,21 +169,10 @@ impl Leases {
             user.name,
             resource.name,
             resource.port_list(),
-            holder(resource, address)
+            holder
         );
         if resource.cut {
-            let cut = self.firewall.cut(&keys).inspect_err(|_| {
-                // To be tried again soon.
-                let now = clock::monotonic();
-                for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
-                    self.cuts.set(*key, now);
-                }
-            })?;
-            info!(
-                "ended {cut} connections to {} from {}",
-                resource.name,
-                holder(resource, address)
-            );
+            info!("ended {cut} connections to {} from {holder}", resource.name);
         }
         Ok(())
     }
@@ -230,12 +209,17 @@ impl Leases {
         }
     }
 
-    fn open_in_the_firewall(&mut self, keys: &[LeaseKey], lease: Duration) -> Result<(), LeaseError> {
-        let mut opened = self.firewall.open(keys, lease);
+    fn open_in_the_firewall(
+        &mut self,
+        keys: &[LeaseKey],
+        lease: Duration,
+        opener: Opener,
+    ) -> Result<(), LeaseError> {
+        let mut opened = self.firewall.open_for(keys, lease, opener);
         // Somebody has just flushed the ruleset, and nobody has come to put it back.
         if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
             self.repair()?;
-            opened = self.firewall.open(keys, lease);
+            opened = self.firewall.open_for(keys, lease, opener);
         }
         for _ in 0..COLLECTIONS {
             if !matches!(opened, Err(FirewallError::Full { .. })) {
@@ -244,7 +228,7 @@ impl Leases {
             // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
             // let it: each transaction makes it start over.
             sleep(COLLECTION);
-            opened = self.firewall.open(keys, lease);
+            opened = self.firewall.open_for(keys, lease, opener);
         }
         Ok(opened?)
     }

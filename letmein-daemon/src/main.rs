@@ -1,15 +1,23 @@
 //! The command line of `letmeind`.
 
+mod manual;
+
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
+    core_dumps,
     firewall::{self, Firewall},
+    gatekeeper, import,
     instance::Instance,
-    server, trial,
+    operator::{self, DEFAULT_SOCKET},
+    sandbox::Seccomp,
+    server, trial, user, warden, xdp,
 };
 use std::{
     io::{self, Write as _},
+    net::IpAddr,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -60,12 +68,103 @@ enum Command {
         #[arg(default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
-    /// Remove every rule of ours from the firewall: ports are open again as far as we are concerned.
+    /// Be the process that talks to the network: `run` starts it, and nobody else should.
+    #[command(name = warden::COMMAND, hide = true)]
+    Gatekeeper {
+        /// The user to become.
+        #[arg(long)]
+        user: u32,
+        /// The group to become.
+        #[arg(long)]
+        group: u32,
+        /// What happens at a system call that it should not need.
+        #[arg(long)]
+        seccomp: Seccomp,
+    },
+    /// Add, list, show, rotate or remove users.
+    User {
+        /// The configuration file.
+        #[arg(short, long, global = true, default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        what: user::What,
+    },
+    /// Turn letmein 12's letmeind.conf into a configuration of ours.
+    Import {
+        /// The other file.
+        file: PathBuf,
+        /// An interface whose packets the XDP program shall check. May be repeated.
+        #[arg(short, long)]
+        interface: Vec<String>,
+        /// Write it to this new file, for its owner only, instead of printing it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Remove every rule of ours from the firewall, and the XDP program: ports are open again as far as we are concerned.
     Down {
         /// The configuration file.
         #[arg(short, long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// How the gate that runs is: interfaces, leases, packets genuine and refused.
+    Status {
+        #[command(flatten)]
+        running: Running,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Who may come in now, where to, and how long still.
+    Leases {
+        #[command(flatten)]
+        running: Running,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Watch the gate on a screen: packets, reasons, sources, leases, knocks. "q" quits.
+    Top {
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Close leases before their time.
+    Revoke {
+        #[command(flatten)]
+        running: Running,
+        /// Whose: an address, a user's name, or "all".
+        #[arg(value_name = "ADDRESS|USER|all")]
+        whose: String,
+    },
+    /// Open a resource for somebody who has not knocked.
+    Open {
+        #[command(flatten)]
+        running: Running,
+        /// The resource's name.
+        resource: String,
+        /// For whom.
+        address: IpAddr,
+        /// For how long, such as 10m, instead of the resource's own time.
+        #[arg(long = "for", value_name = "TIME", value_parser = operator::open::parse_time)]
+        time: Option<Duration>,
+    },
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// Which letmeind that runs.
+#[derive(Args)]
+struct Running {
+    /// Its socket: operator.socket in its configuration.
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -76,7 +175,7 @@ fn main() -> ExitCode {
         // A log that nobody takes, such as that of a terminal which has gone, is no reason to end: that would be a panic.
         .log_internal_errors(false)
         .init();
-    match run(Cli::parse().command) {
+    match core_dumps::switch_off().and_then(|()| run(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -93,6 +192,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             confirm,
         } => server::run(Config::load_for(&config, &interface)?, confirm),
         Command::Up { config, confirm } => server::up(&Config::load(&config)?, confirm),
+        Command::Completions { shell } => {
+            let script = manual::completions(Cli::command(), shell);
+            Ok(io::stdout().write_all(script.as_bytes())?)
+        }
+        Command::Man => Ok(io::stdout().write_all(manual::page(Cli::command())?.as_bytes())?),
         Command::Confirm => {
             trial::confirm()?;
             println!("confirmed");
@@ -111,11 +215,30 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}: good", config.display());
             Ok(())
         }
+        Command::Status { running, json } => operator::status::run(&running.socket, json),
+        Command::Leases { running, json } => operator::leases::run(&running.socket, json),
+        Command::Top { running } => operator::top::run(&running.socket),
+        Command::Revoke { running, whose } => operator::revoke::run(&running.socket, whose),
+        Command::Open {
+            running,
+            resource,
+            address,
+            time,
+        } => operator::open::run(&running.socket, &resource, address, time),
+        Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::Import {
+            file,
+            interface,
+            output,
+        } => import::run(&file, &interface, output.as_deref()),
+        Command::User { config, what } => user::run(&config, &what),
         Command::Down { config } => {
             let config = Config::load(&config)?;
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
-            let found = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
+            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let found = rules || program;
             println!(
                 "{}",
                 if found {

@@ -1,8 +1,12 @@
 //! What the messages of a challenge knock mean, whatever carries them.
 
 use crate::{
-    config::{Config, ErrorPolicy, Resource, User},
-    leases::Leases,
+    config::{ErrorPolicy, User},
+    gatekeeper::{
+        Gatekeeper,
+        policy::{Policy, Resource},
+    },
+    requests::Action,
 };
 use letmein_common::{
     ResourceId, UserId,
@@ -66,18 +70,18 @@ impl Refused {
 
 /// Checks the first message of an exchange, KNOCK or REVOKE: known user, right AUTH, permitted resource.
 pub fn check_first<'a>(
-    config: &'a Config,
+    policy: &'a Policy,
     message: &Message,
     from: IpAddr,
 ) -> Result<(&'a User, &'a Resource), Refused> {
     if !matches!(message.operation, Operation::Knock | Operation::Revoke) {
         return Err(Refused::at(Stage::Stranger, message));
     }
-    let user = config
+    let user = policy
         .user(message.user)
         .filter(|user| message.proves(&user.key, &NO_TOKEN));
     let user = user.ok_or(Refused::at(Stage::Stranger, message))?;
-    let resource = config
+    let resource = policy
         .resource(message.resource)
         .filter(|_| user.permits(message.resource));
     let Some(resource) = resource else {
@@ -92,44 +96,44 @@ pub fn check_first<'a>(
 
 /// Checks a RESPONSE against the challenge.
 pub fn check_response<'a>(
-    config: &'a Config,
+    policy: &'a Policy,
     token: &Auth,
     response: &Message,
 ) -> Result<(&'a User, &'a Resource), Refused> {
-    let user = config.user(response.user);
+    let user = policy.user(response.user);
     let proved =
         user.filter(|user| response.operation == Operation::Response && response.proves(&user.key, token));
     proved
-        .zip(config.resource(response.resource))
+        .zip(policy.resource(response.resource))
         .ok_or(Refused::at(Stage::BasicAuth, response))
 }
 
-/// Checks a RESPONSE against the challenge and does what the exchange was begun for.
-pub fn finish(
-    config: &Config,
-    leases: &mut Leases,
+/// Checks a RESPONSE against the challenge and has the warden do what the exchange was begun for.
+pub async fn finish(
+    gatekeeper: &Gatekeeper,
     begun_with: Operation,
     token: &Auth,
     response: &Message,
     from: IpAddr,
 ) -> Result<[u8; LEN], Refused> {
-    let (user, resource) = check_response(config, token, response)?;
-    let outcome = match begun_with {
-        Operation::Revoke => leases.close(user, resource, from),
-        _ => leases.open(user, resource, from, resource.lease),
+    let policy = gatekeeper.policy();
+    let (_, resource) = check_response(&policy, token, response)?;
+    let action = match begun_with {
+        Operation::Revoke => Action::Close {
+            user: response.user,
+            resource: response.resource,
+            address: from,
+        },
+        _ => Action::Open {
+            user: response.user,
+            resource: response.resource,
+            address: from,
+            lease: resource.lease,
+        },
     };
-    match outcome {
-        Ok(()) => Ok(come_in(response)),
-        Err(error) => {
-            error!(
-                "{} proved a knock on {} from {from}, but: {:#}",
-                user.name,
-                resource.name,
-                anyhow::Error::from(error),
-            );
-            Err(Refused::at(Stage::FullAuth, response))
-        }
-    }
+    let outcome = gatekeeper.warden.ask(action).await;
+    outcome.map_err(|_refused| Refused::at(Stage::FullAuth, response))?;
+    Ok(come_in(response))
 }
 
 /// The CHALLENGE with this token.

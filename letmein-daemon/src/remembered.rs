@@ -17,7 +17,7 @@ use std::{
 use tracing::warn;
 
 /// From this many on: fewer are read in a fraction of a second.
-const MANY: usize = 65_536;
+pub const MANY: usize = 65_536;
 /// Address (IPv4 in its mapped form), what the lease is for, protocol, port, and resource, in network byte order.
 const LENGTH: usize = 24;
 /// What it can be for.

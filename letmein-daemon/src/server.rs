@@ -1,29 +1,28 @@
-//! Bringing the gate up, keeping it up, and taking it down.
+//! The warden from its start to its end: bringing the gate up, keeping it up, and taking it down.
 
 use crate::{
-    config::{Config, XdpMode},
-    control::{limits::Connections, tcp, udp},
-    exchange::Exchanges,
+    config::Config,
     firewall::Firewall,
-    forwarding, healing,
-    instance::Instance,
-    interfaces::{self, Interfaces},
-    leases::{self, Leases},
-    remembered, silent,
-    trial::on_trial,
-    userspace_gate::UserspaceGate,
-    xdp::{self, KernelGate, Mode, Object, Plan, ShieldPlan, SilentPlan},
+    instance::{self, Instance},
+    interfaces::Interfaces,
+    leases::Leases,
+    loading, notify, operator, remembered,
+    sandbox::{self, Account, Files},
+    silent,
+    trial::{Before, on_trial},
+    warden::{Doer, Followed, Gatekeeper, Running, Sockets},
+    xdp::{self, KernelGate, Object},
 };
-use anyhow::Context as _;
+use anyhow::anyhow;
 use letmein_common::reason::{Counters, Reason};
-use std::{cell::RefCell, fmt::Write as _, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, io, rc::Rc, time::Duration};
 use tokio::{
-    net::{TcpListener, UdpSocket},
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
     task::{LocalSet, spawn_local},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How often the log says what was refused, if anything was.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -31,12 +30,37 @@ const REPORT_EVERY: Duration = Duration::from_mins(1);
 /// How often ended leases are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What every socket needs to serve a knock.
+/// Within this time after the gatekeeper has ended, it is known how.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// What all tasks of the warden share.
 pub struct State {
-    /// The configuration this process runs with.
-    pub config: Config,
+    config: RefCell<Rc<Config>>,
     /// What is open.
     pub leases: RefCell<Leases>,
+}
+
+impl State {
+    /// What is valid from now on.
+    #[must_use]
+    pub fn new(config: Config, leases: Leases) -> Self {
+        Self {
+            config: RefCell::new(Rc::new(config)),
+            leases: RefCell::new(leases),
+        }
+    }
+
+    /// The configuration that is valid now.
+    #[must_use]
+    pub fn config(&self) -> Rc<Config> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// Something else is valid from now on.
+    pub fn replace(&self, config: Config, leases: Leases) {
+        self.config.replace(Rc::new(config));
+        self.leases.replace(leases);
+    }
 }
 
 /// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed, unless all
@@ -45,12 +69,15 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
+    let account = Account::find(&config.daemon.user)?;
     let instance = Instance::claim()?;
-    let plan = config.firewall_plan();
     let serving = async {
         match trial {
-            None => serve(config, &instance).await,
-            Some(time) => on_trial(&plan, time, |_confirmation| serve(config, &instance)).await,
+            None => serve(config, account, &instance).await,
+            Some(time) => {
+                let before = Before::of(&config);
+                on_trial(before?, time, |_confirmation| serve(config, account, &instance)).await
+            }
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -65,17 +92,12 @@ pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
         warn!("{warning}");
     }
     let _only = Instance::claim()?;
-    let plan = config.firewall_plan();
     let Some(time) = trial else {
-        Firewall::install(&plan)?;
-        return Ok(());
+        return close(config);
     };
-    let trying = on_trial(&plan, time, |confirmation| {
-        let plan = plan.clone();
-        async move {
-            Firewall::install(&plan)?;
-            Ok(confirmation.await?)
-        }
+    let trying = on_trial(Before::of(config)?, time, |confirmation| async {
+        close(config)?;
+        Ok(confirmation.await?)
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -83,63 +105,115 @@ pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
     runtime.block_on(trying)
 }
 
-async fn serve(config: Config, instance: &Instance) -> anyhow::Result<()> {
+/// Closes the protected ports. A shield that an earlier run has left gets to know which these are now.
+fn close(config: &Config) -> anyhow::Result<()> {
+    let firewall = Firewall::install(&config.firewall_plan())?;
+    if !xdp::is_attached(&config.gate.pin_directory)? {
+        return Ok(());
+    }
+    match loading::mode(config) {
+        None => drop(xdp::forget(&config.gate.pin_directory)?),
+        Some(mode) => {
+            let mut leases = Leases::take_over(firewall, config)?;
+            let mut gate = loading::load(Object::embedded()?, config, leases.most())?;
+            loading::fill(&mut gate, &mut leases)?;
+            loading::attach(config, &mut gate, mode, &[])?;
+        }
+    }
+    Ok(())
+}
+
+async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow::Result<()> {
     let firewall = Firewall::install(&config.firewall_plan())?;
     let watch = firewall.watch()?;
     let known = remembered::take(&instance.remembered());
     let mut leases = Leases::take_over_known(firewall, &config, known)?;
-    let udp_sockets = if config.udp_socket() {
-        bind_udp(&config)?
-    } else {
-        Vec::new()
+    let sockets = Sockets::bind(&config)?;
+    let mut kernel = load(&config, &mut leases)?;
+    // The program of an earlier run may take silent knocks up to here. Where its record is gone on with, this one takes
+    // them from here on; otherwise it must be later than any of those.
+    let recording = kernel
+        .as_mut()
+        .filter(|kernel| config.gate.silent && kernel.remembers());
+    let tags = recording.map(|kernel| silent::begin(&config, None, &mut |change| kernel.change_tag(change)));
+    let mut interfaces = None;
+    if let (Some(kernel), Some(mode)) = (&mut kernel, loading::mode(&config)) {
+        interfaces = Some(Interfaces::listen(&config.gate.interfaces, mode)?);
+        loading::attach(&config, kernel, mode, &[])?;
+    }
+    let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
+    // Whose group it is cannot be changed any more afterwards.
+    let for_metrics = operator::listen_for_metrics(&config.operator);
+    let for_operators = operator::bind(&config.operator.socket, config.operator.group.as_deref());
+    let files = Files {
+        readable: config.folders().to_vec(),
+        writable: vec![instance::FOLDER.into(), config.gate.pin_directory.clone()],
     };
-    let tcp_sockets = if config.gate.tcp {
-        bind_tcp(&config)?
-    } else {
-        Vec::new()
-    };
-    let gate = Rc::new(gate(&config, &mut leases)?);
-    let knocks = match &*gate {
-        udp::Gate::Kernel(kernel) if config.gate.silent => Some(kernel.borrow_mut().knocks()?),
-        _ => None,
-    };
+    sandbox::confine_warden(config.daemon.seccomp, &files)?;
 
-    let state = Rc::new(State {
-        config,
-        leases: RefCell::new(leases),
-    });
-    spawn_local(leases::serve_cuts(Rc::clone(&state)));
-    spawn_local(healing::serve(Rc::clone(&state), watch));
-    let settings = &state.config.gate;
-    let exchanges = Rc::new(RefCell::new(Exchanges::new(settings.pending_challenges as usize)));
-    if state.config.gate.silent {
-        let remembers = matches!(&*gate, udp::Gate::Kernel(kernel) if kernel.borrow().remembers());
-        let table = silent::begin(&state, &gate, remembers);
-        spawn_local(silent::renew(Rc::clone(&state), Rc::clone(&gate), table));
-    }
-    spawn_local(sweep(Rc::clone(&state)));
-    if let Some(knocks) = knocks {
-        spawn_local(silent::serve(Rc::clone(&state), knocks));
-    }
-    for socket in udp_sockets {
-        let server = udp::Server::new(socket, Rc::clone(&gate), Rc::clone(&exchanges), Rc::clone(&state));
-        spawn_local(server.serve());
-    }
-    let connections = Connections::new(
-        settings.max_connections,
-        settings.max_connections_per_source,
-        settings.prefixes,
-    );
-    let connections = Rc::new(RefCell::new(connections));
-    for listener in tcp_sockets {
-        spawn_local(tcp::serve(listener, Rc::clone(&connections), Rc::clone(&state)));
-    }
-    // Whoever waits for this line may send a signal right after it.
+    let state = Rc::new(State::new(config, leases));
+    let kernel = kernel.map(|kernel| Rc::new(RefCell::new(kernel)));
+    let followed = Followed {
+        watch,
+        interfaces,
+        tags,
+    };
+    let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
+    spawn_local(sweep(Rc::clone(&running.state)));
+    operators(&running, for_operators, for_metrics);
+    let (ended, mut end) = oneshot::channel();
+    let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
+    spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
+    let told = Rc::clone(&running.gatekeeper);
+    spawn_local(async move { told.tell_time().await });
+    // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
-    info!("ready on port {}", settings.port);
-    until_stopped(&gate, signals).await?;
-    remembered::leave(&instance.remembered(), &state.leases.borrow_mut().keys());
+    let configured = tokio::select! {
+        why = &mut end => return Err(reason(why)),
+        configured = running.configure() => configured,
+    };
+    if let Err(error) = configured {
+        // If it has ended, why says more than that it cannot be configured.
+        return Err(timeout(MOMENT, end).await.map_or(error, reason));
+    }
+    tell_ready(&running);
+    until_stopped(&running, signals, end).await?;
+    remembered::leave(&instance.remembered(), &running.state.leases.borrow_mut().keys());
     Ok(())
+}
+
+/// Serves operators. That it cannot be done is no reason to leave the ports alone.
+fn operators(
+    running: &Running,
+    listener: anyhow::Result<operator::Listener>,
+    metrics: Option<anyhow::Result<operator::MetricsListener>>,
+) {
+    let probe = match &running.kernel {
+        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel)),
+        None => operator::Probe::Gatekeeper(Rc::clone(&running.gatekeeper)),
+    };
+    let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe));
+    spawn_local(Rc::clone(&desk).watch());
+    match metrics {
+        None => {}
+        Some(Ok(listener)) => drop(spawn_local(operator::serve_metrics(listener, Rc::clone(&desk)))),
+        Some(Err(error)) => error!("metrics cannot be served: {error:#}"),
+    }
+    match listener {
+        Ok(listener) => drop(spawn_local(operator::serve(listener, desk))),
+        Err(error) => error!("operators cannot be served: {error:#}"),
+    }
+}
+
+/// Hears the gatekeeper, and tells why there is nothing more to hear.
+async fn listen(gatekeeper: Rc<Gatekeeper>, doer: Doer, ended: oneshot::Sender<anyhow::Error>) {
+    let why = gatekeeper.listen(doer).await;
+    // Nobody waits for it who is about to end anyway.
+    let _unheard = ended.send(why);
+}
+
+fn reason(end: Result<anyhow::Error, oneshot::error::RecvError>) -> anyhow::Error {
+    end.unwrap_or_else(|_| anyhow!("nobody hears the gatekeeper any more"))
 }
 
 /// Forgets ended leases for good.
@@ -152,97 +226,17 @@ async fn sweep(state: Rc<State>) {
     }
 }
 
-/// The checks in front of the UDP sockets: in the kernel, or here. In the kernel there is the shield in front of
+/// The checks in front of the gatekeeper, unless it makes them itself. With them there is the shield in front of
 /// everything else, too; it knows all leases before it sees a packet.
-fn gate(config: &Config, leases: &mut Leases) -> anyhow::Result<udp::Gate> {
-    let mode = match config.gate.xdp {
-        XdpMode::Off => {
-            info!("xdp = \"off\": knocks are checked in userspace");
-            xdp::forget(&config.gate.pin_directory)
-                .with_context(|| format!("cannot clear {}", config.gate.pin_directory.display()))?;
-            return Ok(udp::Gate::Userspace(Rc::new(UserspaceGate::new(config))));
-        }
-        XdpMode::Auto => Mode::Auto,
-        XdpMode::Native => Mode::Native,
-        XdpMode::Generic => Mode::Generic,
-    };
-    let interfaces = Interfaces::listen(&config.gate.interfaces, mode)?;
-    let plan = Plan {
-        settings: config.settings(),
-        users: config.users().map(|(id, user)| (id, &user.key)).collect(),
-        permits: config.permits(),
-        seen_salts: config.gate.seen_salts,
-        pending_challenges: config.gate.pending_challenges,
-        silent: config.gate.silent.then(|| SilentPlan {
-            keys: config
-                .users()
-                .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
-                .collect(),
-            pairs: config.permits().len(),
-            pin_directory: Some(config.gate.pin_directory.clone()),
-        }),
-        shield: shield_plan(config, leases),
-    };
-    let mut kernel = KernelGate::load(Object::embedded()?, &plan)?;
-    if let Some(shield) = kernel.shield() {
-        leases.stand_behind(shield)?;
-        info!(
-            "shield: who holds no lease begins nothing at {}",
-            config.shielded_ports()
-        );
+fn load(config: &Config, leases: &mut Leases) -> anyhow::Result<Option<KernelGate>> {
+    if loading::mode(config).is_none() {
+        info!("xdp = \"off\": knocks are checked in userspace");
+        xdp::forget(&config.gate.pin_directory)?;
+        return Ok(None);
     }
-    if let Some(messages) = kernel.messages(log::logger())? {
-        warn!("this XDP program was built for debugging: it logs every packet that it refuses");
-        spawn_local(messages.follow());
-    }
-    for interface in &config.gate.interfaces {
-        if forwarding::forwards(interface) && plan.shield.is_some() {
-            warn!(
-                "{interface} forwards packets, and the shield does not tell them apart: connections through this \
-                 machine to port {} of others are dropped, too; shield = \"off\" leaves them alone",
-                config.shielded_ports()
-            );
-        }
-        interfaces::tell("attached", &kernel.attach(interface, mode)?);
-    }
-    let kernel = Rc::new(RefCell::new(kernel));
-    spawn_local(interfaces.keep(Rc::clone(&kernel)));
-    Ok(udp::Gate::Kernel(kernel))
-}
-
-fn shield_plan(config: &Config, leases: &Leases) -> Option<ShieldPlan> {
-    let rules = config.port_rules();
-    (!rules.is_empty()).then(|| ShieldPlan {
-        rules,
-        leases: leases.most(),
-    })
-}
-
-fn bind_udp(config: &Config) -> anyhow::Result<Vec<UdpSocket>> {
-    listen_addresses(config)
-        .map(|address| udp::bind(address).with_context(|| taken("udp", address)))
-        .collect()
-}
-
-fn bind_tcp(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
-    listen_addresses(config)
-        .map(|address| tcp::listen(address).with_context(|| taken("tcp", address)))
-        .collect()
-}
-
-fn listen_addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
-    config
-        .gate
-        .addresses
-        .iter()
-        .map(|address| SocketAddr::new(*address, config.gate.port))
-}
-
-fn taken(protocol: &str, address: SocketAddr) -> String {
-    format!(
-        "cannot listen on {protocol} {address}; is another program on that port (`ss -lnp`), or is the address \
-         in gate.addresses not this machine's?"
-    )
+    let mut kernel = loading::load(Object::embedded()?, config, leases.most())?;
+    loading::fill(&mut kernel, leases)?;
+    Ok(Some(kernel))
 }
 
 /// What the daemon listens to besides knocks.
@@ -266,42 +260,74 @@ impl Signals {
 }
 
 /// Signals and the log's regular report.
-async fn until_stopped(gate: &udp::Gate, mut signals: Signals) -> anyhow::Result<()> {
+async fn until_stopped(
+    running: &Running,
+    mut signals: Signals,
+    mut ended: oneshot::Receiver<anyhow::Error>,
+) -> anyhow::Result<()> {
     let mut clock = report_clock();
     let mut reported = Counters::default();
+    let mut watchdog = notify::Watchdog::asked_for();
     loop {
-        tokio::select! {
+        let asked = tokio::select! {
+            () = watchdog.due() => None,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => warn!("a changed configuration takes a restart; leases live on through it"),
-            _ = signals.report.recv() => {
-                reported = counters(gate)?;
-                info!("{}", counters_line(&reported));
-            }
-            _ = clock.tick() => {
-                let now = counters(gate)?;
-                if now != reported {
-                    info!("{}", counters_line(&now));
-                    reported = now;
+            _ = signals.hangup.recv() => {
+                notify::reloading();
+                tokio::select! {
+                    why = &mut ended => return Err(reason(why)),
+                    outcome = running.reload() => match outcome {
+                        Ok(()) => tell_ready(running),
+                        Err(error) => {
+                            error!("the configuration goes on as it was: {error:#}");
+                            notify::ready("serving knocks; the last reload was refused, the log says why");
+                        }
+                    },
                 }
+                continue;
             }
+            why = &mut ended => return Err(reason(why)),
+            _ = signals.report.recv() => Some(true),
+            _ = clock.tick() => Some(false),
+        };
+        // All goes on if it does in both processes.
+        let counted = tokio::select! {
+            why = &mut ended => return Err(reason(why)),
+            counters = timeout(MOMENT, running.gatekeeper.counters()) => counters,
+        };
+        let Ok(counted) = counted else {
+            warn!("the gatekeeper does not answer within {MOMENT:?}");
+            continue;
+        };
+        let Some(asked) = asked else {
+            notify::alive();
+            continue;
+        };
+        let now = match &running.kernel {
+            Some(kernel) => kernel.borrow().counters()?,
+            None => counted?,
+        };
+        if asked || now != reported {
+            info!("{}", counters_line(&now));
+            reported = now;
         }
     }
+    notify::stopping();
     info!("stopping; protected ports stay closed and leases run on");
     Ok(())
+}
+
+fn tell_ready(running: &Running) {
+    let port = running.state.config().gate.port;
+    info!("ready on port {port}");
+    notify::ready(&format!("serving knocks on port {port}"));
 }
 
 fn report_clock() -> Interval {
     let mut clock = interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
-}
-
-fn counters(gate: &udp::Gate) -> anyhow::Result<Counters> {
-    Ok(match gate {
-        udp::Gate::Kernel(kernel) => kernel.borrow().counters()?,
-        udp::Gate::Userspace(gate) => gate.counters(),
-    })
 }
 
 /// `counters genuine=2 auth=7`: how many control datagrams were let through, and why others were not.

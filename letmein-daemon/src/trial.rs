@@ -4,9 +4,9 @@
 //! until the next one. Then nobody is there to undo it; so it is undone by itself, also when the terminal is gone.
 
 use crate::{
-    config::duration,
-    firewall::{FirewallPlan, Snapshot},
-    instance,
+    config::{Config, duration},
+    firewall::Snapshot,
+    instance, xdp,
 };
 use anyhow::{Context as _, anyhow, bail};
 use std::{fs, io, io::Read as _, ops::RangeInclusive, os::unix::net::UnixStream, thread, time::Duration};
@@ -33,12 +33,33 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
     duration::parse(text, &ALLOWED)
 }
 
-/// Does `work`, which changes the firewall by `plan`, for as long as it takes. If it ends before `letmeind confirm`, or
+/// What there is before a trial.
+pub struct Before {
+    firewall: Snapshot,
+    program: xdp::Before,
+}
+
+impl Before {
+    /// Takes note of it, as far as this configuration will change it.
+    pub fn of(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            firewall: Snapshot::take(&config.firewall_plan())?,
+            program: xdp::Before::take(&config.gate.pin_directory)?,
+        })
+    }
+
+    fn restore(&self) -> anyhow::Result<()> {
+        self.firewall.restore()?;
+        Ok(self.program.restore()?)
+    }
+}
+
+/// Does `work`, which changes the firewall, for as long as it takes. If it ends before `letmeind confirm`, or
 /// if that does not come within `time`, everything is as before, and that is an error.
 ///
 /// `work` gets to know of the confirmation. Needs the claim to this network namespace.
 pub async fn on_trial<Work>(
-    plan: &FirewallPlan,
+    before: Before,
     time: Duration,
     work: impl FnOnce(oneshot::Receiver<()>) -> Work,
 ) -> anyhow::Result<()>
@@ -47,7 +68,6 @@ where
 {
     let mut signals = Signals::register()?;
     let door = Door::open()?;
-    let before = Snapshot::take(plan)?;
     let deadline = Instant::now() + time;
     let (confirmed, confirmation) = oneshot::channel();
     warn!("on trial: in {time:?} everything is put back, unless `letmeind confirm` is run here before");
@@ -70,11 +90,11 @@ where
     Err(why.context("everything was put back"))
 }
 
-fn put_back(before: &Snapshot) -> anyhow::Result<()> {
+fn put_back(before: &Before) -> anyhow::Result<()> {
     for _ in 1..ATTEMPTS {
         match before.restore() {
             Ok(()) => return Ok(()),
-            Err(error) => error!("{:#}; once more", anyhow::Error::from(error)),
+            Err(error) => error!("{error:#}; once more"),
         }
         thread::sleep(PAUSE);
     }

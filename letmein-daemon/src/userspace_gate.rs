@@ -1,21 +1,37 @@
 //! The gate for machines without XDP: the checks of the XDP program on a plain socket's datagrams.
 
-use crate::{clock, config::Config, exchange::Exchanges, silent::tags::Change};
+use crate::{
+    clock, config::ErrorPolicy, exchange::Exchanges, gatekeeper::policy::Policy, silent::tags::Change,
+};
 use letmein_common::{
     ResourceId, UserId,
-    bucket::Limit,
-    gate::{self, Tables},
+    gate::{self, Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
     reason::{Counters, Reason},
-    source::{Address, Prefixes},
+    sample::{Refused, Sampling},
+    source::Address,
     wire::silent,
 };
 use lru::LruCache;
-use std::{cell::RefCell, collections::HashMap, net::SocketAddr, num::NonZeroUsize};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    net::SocketAddr,
+    num::NonZeroUsize,
+};
 
 /// As many networks as the XDP program keeps a bucket for.
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// In place of the control port, whose number is not known here.
+const CONTROL_PORT: u32 = 0;
+/// As many as it knows that have proved a key.
+const ACQUAINTED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+
+/// How many salts and nonces are remembered.
+fn salts(policy: &Policy) -> NonZeroUsize {
+    NonZeroUsize::new(policy.gate.seen_salts as usize).unwrap_or(NonZeroUsize::MIN)
+}
 
 /// What becomes of a datagram.
 pub enum Verdict {
@@ -29,42 +45,58 @@ pub enum Verdict {
 
 /// What the XDP program keeps in BPF maps.
 pub struct UserspaceGate {
-    limit: Limit,
-    prefixes: Prefixes,
-    answer_strangers: bool,
+    /// When it began to remember, in nanoseconds of `CLOCK_MONOTONIC`.
+    began: u64,
     buckets: RefCell<LruCache<Address, u64>>,
+    /// One thread makes the checks: it is the only CPU.
+    budgets: RefCell<Budgets>,
+    acquainted: RefCell<LruCache<Address, ()>>,
     salts: RefCell<LruCache<SaltKey, ()>>,
-    challenge: bool,
-    silent: bool,
     tags: RefCell<HashMap<u64, Tag>>,
     nonces: RefCell<LruCache<NonceKey, ()>>,
     counters: RefCell<Counters>,
+    /// What operators will be told of, as one CPU does.
+    told: RefCell<(Sampling, Vec<Refused>)>,
+    round: Cell<u32>,
 }
 
 impl UserspaceGate {
-    /// An empty gate with the limits of `config`.
+    /// An empty gate with the limits of `policy`.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let settings = config.settings();
-        let salts = NonZeroUsize::new(config.gate.seen_salts as usize).unwrap_or(NonZeroUsize::MIN);
+    pub fn new(policy: &Policy) -> Self {
+        let salts = salts(policy);
         Self {
-            limit: settings.limit,
-            prefixes: settings.prefixes,
-            answer_strangers: settings.answer_strangers != 0,
+            began: clock::monotonic(),
             buckets: RefCell::new(LruCache::new(BUCKETS)),
+            budgets: RefCell::default(),
+            acquainted: RefCell::new(LruCache::new(ACQUAINTED)),
             salts: RefCell::new(LruCache::new(salts)),
-            challenge: settings.challenge != 0,
-            silent: settings.silent != 0,
             tags: RefCell::default(),
             nonces: RefCell::new(LruCache::new(salts)),
             counters: RefCell::default(),
+            told: RefCell::default(),
+            round: Cell::default(),
         }
+    }
+
+    /// Goes on by another policy. What was accepted before is remembered; there are no tags until new ones are set.
+    pub fn change(&self, policy: &Policy) {
+        let salts = salts(policy);
+        self.salts.borrow_mut().resize(salts);
+        self.nonces.borrow_mut().resize(salts);
+        self.tags.borrow_mut().clear();
+    }
+
+    /// Since when accepted knocks are remembered, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub const fn began(&self) -> u64 {
+        self.began
     }
 
     /// Judges a datagram, as the XDP program would.
     pub fn judge(
         &self,
-        config: &Config,
+        policy: &Policy,
         exchanges: &Exchanges,
         source: SocketAddr,
         datagram: &[u8],
@@ -73,27 +105,28 @@ impl UserspaceGate {
         let tables = View {
             gate: self,
             tags: &tags,
-            config,
+            policy,
             exchanges,
             address: source.ip().to_canonical().into(),
             port: source.port(),
         };
         let is_silent = datagram.len() == silent::LEN;
-        if self.challenge && !(self.silent && is_silent) {
+        let answer_strangers = policy.gate.error_policy == ErrorPolicy::Always;
+        if policy.gate.udp && !(policy.gate.silent && is_silent) {
             let outcome = gate::check_challenge(&tables, datagram);
-            self.count(outcome);
+            self.count(&tables, outcome);
             return match outcome {
                 Ok(()) => Verdict::Pass,
-                Err(reason) if gate::hand_over(&tables, reason, self.answer_strangers) => Verdict::Pass,
+                Err(reason) if gate::hand_over(&tables, reason, answer_strangers) => Verdict::Pass,
                 Err(_) => Verdict::Drop,
             };
         }
-        let Some(message) = datagram.first_chunk().filter(|_| self.silent && is_silent) else {
-            self.count(Err(Reason::Length));
+        let Some(message) = datagram.first_chunk().filter(|_| policy.gate.silent && is_silent) else {
+            self.count(&tables, Err(Reason::Length));
             return Verdict::Drop;
         };
         let outcome = gate::check_silent(&tables, message);
-        self.count(outcome.map(drop));
+        self.count(&tables, outcome.map(drop));
         // No error policy answers a silent knock.
         outcome.map_or(Verdict::Drop, |(user, resource)| {
             Verdict::Silent(SilentKnock {
@@ -106,11 +139,11 @@ impl UserspaceGate {
     }
 
     /// Changes the table of tags.
-    pub fn change_tag(&self, change: Change) {
+    pub fn change_tag(&self, change: &Change) {
         let mut tags = self.tags.borrow_mut();
         match change {
-            Change::Set(tag, entry) => tags.insert(tag, entry),
-            Change::Remove(tag) => tags.remove(&tag),
+            Change::Set(tag, entry) => tags.insert(*tag, entry.clone()),
+            Change::Remove(tag) => tags.remove(tag),
         };
     }
 
@@ -120,11 +153,23 @@ impl UserspaceGate {
         *self.counters.borrow()
     }
 
-    fn count(&self, outcome: Result<(), Reason>) {
+    /// A few of the refused packets since this was called last. From now on it tells of new ones.
+    pub fn next_round(&self) -> Vec<Refused> {
+        self.round.set(self.round.get().wrapping_add(1).max(1));
+        std::mem::take(&mut self.told.borrow_mut().1)
+    }
+
+    fn count(&self, tables: &View<'_>, outcome: Result<(), Reason>) {
         let mut counters = self.counters.borrow_mut();
         match outcome {
             Ok(()) => counters.genuine += 1,
-            Err(reason) => counters.refuse(reason),
+            Err(reason) => {
+                counters.refuse(reason);
+                let (sampling, told) = &mut *self.told.borrow_mut();
+                if sampling.take(self.round.get()) {
+                    told.push(Refused::new(tables.address, CONTROL_PORT, reason));
+                }
+            }
         }
     }
 }
@@ -133,7 +178,7 @@ impl UserspaceGate {
 struct View<'a> {
     gate: &'a UserspaceGate,
     tags: &'a HashMap<u64, Tag>,
-    config: &'a Config,
+    policy: &'a Policy,
     exchanges: &'a Exchanges,
     address: Address,
     port: u16,
@@ -141,23 +186,55 @@ struct View<'a> {
 
 impl Tables for View<'_> {
     fn key(&self, user: UserId) -> Option<&KeyedStates> {
-        self.config.user(user).map(|user| &user.key)
+        self.policy.user(user).map(|user| &user.key)
     }
 
     fn permits(&self, key: &PermitKey) -> bool {
-        self.config
+        self.policy
             .user(key.user)
             .is_some_and(|user| user.permits(key.resource))
     }
 
     fn take_token(&self) -> bool {
         let mut buckets = self.gate.buckets.borrow_mut();
-        let bucket = buckets.get_or_insert_mut(self.address.network(&self.gate.prefixes), || 0);
-        let next = self.gate.limit.take(*bucket, clock::monotonic());
+        let bucket = buckets.get_or_insert_mut(self.address.network(&self.policy.gate.prefixes), || 0);
+        let next = self.policy.gate.limit.take(*bucket, clock::monotonic());
         if let Some(next) = next {
             *bucket = next;
         }
         next.is_some()
+    }
+
+    fn has_budget(&self, spender: Spender) -> bool {
+        let arrival = self.gate.budgets.borrow()[spender as usize];
+        self.policy
+            .gate
+            .budget
+            .take(arrival, clock::monotonic())
+            .is_some()
+    }
+
+    fn take_budget(&self, spender: Spender) -> bool {
+        let arrival = &mut self.gate.budgets.borrow_mut()[spender as usize];
+        let next = self.policy.gate.budget.take(*arrival, clock::monotonic());
+        if let Some(next) = next {
+            *arrival = next;
+        }
+        next.is_some()
+    }
+
+    fn is_acquainted(&self) -> bool {
+        let network = self.address.network(&self.policy.gate.prefixes);
+        self.gate.acquainted.borrow_mut().get(&network).is_some()
+    }
+
+    fn acquaint(&self) {
+        let network = self.address.network(&self.policy.gate.prefixes);
+        self.gate.acquainted.borrow_mut().put(network, ());
+    }
+
+    fn salt_seen(&self, key: &SaltKey) -> bool {
+        self.gate.salts.borrow().contains(key)
     }
 
     fn record_salt(&self, key: &SaltKey) -> bool {
@@ -174,7 +251,7 @@ impl Tables for View<'_> {
     }
 
     fn silent_key(&self, user: UserId) -> Option<&KeyedStates> {
-        Some(&self.config.user(user)?.silent.as_ref()?.mac)
+        Some(&self.policy.user(user)?.silent.as_ref()?.mac)
     }
 
     fn nonce_seen(&self, key: &NonceKey) -> bool {

@@ -121,6 +121,7 @@ fn kernel(config: &Config, room: u32) -> KernelGate {
             rules: config.port_rules(),
             leases: room,
         }),
+        pins: None,
     };
     KernelGate::load(Object::embedded().unwrap(), &plan).unwrap()
 }

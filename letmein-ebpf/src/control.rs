@@ -52,7 +52,7 @@ pub fn judge(ctx: &XdpContext, packet: &Packet, network: &Network, header: &Head
     match outcome {
         Ok(()) => tables::count_genuine(),
         // No error policy answers these: see `gate::hand_over`.
-        Err(reason) => refuse(ctx, reason),
+        Err(reason) => refuse(ctx, packet, network, header.destination_port.into(), reason),
     }
     XDP_DROP
 }
@@ -65,7 +65,8 @@ fn challenge(ctx: &XdpContext, tables: &Maps<'_>, datagram: &[u8; challenge::LEN
             XDP_PASS
         }
         Err(reason) => {
-            refuse(ctx, reason);
+            let port = setting!(control_port);
+            refuse(ctx, tables.packet, tables.network, port, reason);
             if gate::hand_over(tables, reason, setting!(answer_strangers) != 0) {
                 XDP_PASS
             } else {
@@ -97,10 +98,15 @@ fn payload<'a, const N: usize>(
         .ok_or(Reason::Truncated)
 }
 
-/// Counts a packet that is dropped.
+/// Counts a packet that is dropped, and tells of it if it is one of few.
 #[inline(always)]
-pub fn refuse(ctx: &XdpContext, reason: Reason) {
+pub fn refuse(ctx: &XdpContext, packet: &Packet, network: &Network, port: u32, reason: Reason) {
     tables::count_refused(reason);
+    if tables::is_sampled()
+        && let Some(source) = network.source(packet)
+    {
+        tables::tell(source.0[0], source.0[1], port, reason);
+    }
     log(ctx, reason);
 }
 

@@ -61,7 +61,7 @@ pub fn judge(
     check(&Maps { packet, network }, segment, port)
         .err()
         .map(|reason| {
-            refuse(ctx, reason);
+            refuse(ctx, packet, network, port.into(), reason);
             XDP_DROP
         })
 }

@@ -10,10 +10,11 @@ use letmein_common::{
     ResourceId, UserId,
     bucket::Limit,
     filter::UserFilter,
-    gate::Tables,
+    gate::{Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, Pending, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag},
     reason::{Counters, Reason},
+    sample::{Refused, Sampling},
     source::{Address, Prefixes},
     wire::{
         challenge::{self, NO_TOKEN, View},
@@ -35,6 +36,12 @@ static PERMITS: HashMap<PermitKey, u8> = HashMap::with_max_entries(1, 0);
 /// Token buckets: a word for each network that has sent anything well-formed lately.
 #[map]
 static BUCKETS: LruHashMap<Address, u64> = LruHashMap::with_max_entries(65_536, 0);
+/// What each CPU has spent on HMACs.
+#[map]
+static BUDGETS: PerCpuArray<Budgets> = PerCpuArray::with_max_entries(1, 0);
+/// Networks that have proved a key by a challenge knock.
+#[map]
+static ACQUAINTED: LruHashMap<Address, u8> = LruHashMap::with_max_entries(16_384, 0);
 /// Salts of the KNOCKs and REVOKEs that proved a key.
 #[map]
 static SALTS: LruHashMap<SaltKey, u8> = LruHashMap::with_max_entries(1, 0);
@@ -57,10 +64,22 @@ static KNOCKS: RingBuf = RingBuf::with_byte_size(65_536, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
+/// The round of samples that the daemon has begun.
+#[map]
+static ROUND: Array<u32> = Array::with_max_entries(1, 0);
+/// What each CPU has told of in it.
+#[map]
+static SAMPLING: PerCpuArray<Sampling> = PerCpuArray::with_max_entries(1, 0);
+/// Refused packets that operators get to see: 24 bytes each, and 8 of header. Enough for one round of 64 CPUs.
+#[map]
+static REFUSED: RingBuf = RingBuf::with_byte_size(65_536, 0);
+
 /// Set by the daemon before the program is loaded; the kernel's JIT sees constants.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings = Settings {
     limit: Limit::new(0, 0),
+    budget: Limit::new(0, 0),
     prefixes: Prefixes::ALL,
     control_port: 0,
     answer_strangers: 0,
@@ -101,6 +120,28 @@ fn counters<'a>() -> Option<&'a mut Counters> {
     Some(unsafe { &mut *counters })
 }
 
+/// Whether operators are to be told of the packet that is being refused.
+#[inline(always)]
+pub fn is_sampled() -> bool {
+    let Some(round) = ROUND.get(0) else {
+        return false;
+    };
+    let Some(sampling) = SAMPLING.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: as for `counters`.
+    unsafe { &mut *sampling }.take(*round)
+}
+
+/// Tells of a refused packet. Nobody is woken for it, and nobody misses it.
+#[inline(never)]
+pub fn tell(high: u64, low: u64, port: u32, reason: Reason) {
+    if let Some(mut place) = REFUSED.reserve::<Refused>(0) {
+        place.write(Refused::new(Address([high, low]), port, reason));
+        place.submit(NO_WAKEUP);
+    }
+}
+
 /// Takes a token from the bucket of the source with this address. A function of its own, as is [`deliver`]: what they
 /// need of the stack is free again when the MAC is verified, which takes nearly all of it.
 #[inline(never)]
@@ -126,6 +167,25 @@ fn spend(high: u64, low: u64) -> bool {
         None => drop(BUCKETS.insert(network, next, 0)),
     }
     true
+}
+
+/// The word of a budget of this CPU.
+#[inline(always)]
+fn budget<'a>(spender: Spender) -> Option<&'a mut u64> {
+    let budgets = BUDGETS.get_ptr_mut(0)?;
+    // SAFETY: as for `counters`.
+    unsafe { &mut *budgets }.get_mut(spender as usize)
+}
+
+/// Whether the source with this address has proved a key; `record` makes it one that has.
+#[inline(never)]
+fn acquainted(high: u64, low: u64, record: bool) -> bool {
+    let network = Address([high, low]).network(&setting!(prefixes));
+    if record {
+        // As in `spend`: without a place, it stays a stranger.
+        return ACQUAINTED.insert(network, 0, 0).is_ok();
+    }
+    ACQUAINTED.get_ptr(network).is_some()
 }
 
 /// Hands a silent knock to the daemon.
@@ -174,6 +234,46 @@ impl Tables for Maps<'_> {
     fn take_token(&self) -> bool {
         let source = self.network.source(self.packet);
         source.is_some_and(|source| spend(source.0[0], source.0[1]))
+    }
+
+    #[inline(always)]
+    fn has_budget(&self, spender: Spender) -> bool {
+        let limit = setting!(budget);
+        limit.interval == 0 || budget(spender).is_some_and(|word| limit.take(*word, now()).is_some())
+    }
+
+    #[inline(always)]
+    fn take_budget(&self, spender: Spender) -> bool {
+        let limit = setting!(budget);
+        if limit.interval == 0 {
+            return true;
+        }
+        let Some(word) = budget(spender) else {
+            return false;
+        };
+        let Some(next) = limit.take(*word, now()) else {
+            return false;
+        };
+        *word = next;
+        true
+    }
+
+    #[inline(always)]
+    fn is_acquainted(&self) -> bool {
+        let source = self.network.source(self.packet);
+        source.is_some_and(|source| acquainted(source.0[0], source.0[1], false))
+    }
+
+    #[inline(always)]
+    fn acquaint(&self) {
+        if let Some(source) = self.network.source(self.packet) {
+            acquainted(source.0[0], source.0[1], true);
+        }
+    }
+
+    #[inline(always)]
+    fn salt_seen(&self, key: &SaltKey) -> bool {
+        SALTS.get_ptr(key).is_some()
     }
 
     #[inline(always)]
@@ -226,6 +326,9 @@ impl Tables for Maps<'_> {
     }
 }
 
+/// `BPF_RB_NO_WAKEUP` of `linux/bpf.h`.
+const NO_WAKEUP: u64 = 1;
+
 /// For an insertion that fails if the key exists: `BPF_NOEXIST` of `linux/bpf.h`.
 const NOEXIST: u64 = 1;
 
@@ -240,6 +343,7 @@ pub fn now() -> u64 {
 /// [`View::proves`] as a global function of BPF: the verifier walks through its 48 rounds once, and not again
 /// for each of the many ways that lead here. To the verifier each pointer may be null; `token` really is for a
 /// message that answers no challenge.
+// SAFETY: a global function of BPF has a name of its own in the object.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn authenticate(
@@ -263,6 +367,7 @@ extern "C" fn authenticate(
 }
 
 /// [`silent::View::proves`], in the same way.
+// SAFETY: as of `authenticate`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn authenticate_silent(key: *const KeyedStates, knock: *const [u8; silent::LEN]) -> u32 {

@@ -81,6 +81,12 @@ fn rounded(figure: f64) -> f64 {
     (figure * 10.0).round() / 10.0
 }
 
+/// Whether a smoke run is asked for (`--quick`), which shows that a measurement works and nothing else.
+#[must_use]
+pub fn quick() -> bool {
+    env::args().any(|argument| argument == "--quick")
+}
+
 /// An object of `cargo xtask build-ebpf`.
 pub fn object(name: &str) -> anyhow::Result<Vec<u8>> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(

@@ -2,7 +2,7 @@
 
 use crate::{
     lab::Host,
-    letmeind::{Failure, Letmeind},
+    letmeind::{Failure, Letmeind, SOCKET},
 };
 use anyhow::{Context as _, bail};
 use nix::{
@@ -15,10 +15,10 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gate {
     process: Child,
     log: Receiver<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Gate {
@@ -44,6 +44,17 @@ impl Gate {
     /// Starts it with this configuration, next to which lies `alice.key` with [`KEY`], and waits until it serves.
     pub fn start_with(host: &Host, configuration: &str) -> anyhow::Result<Self> {
         Letmeind::new(host, configuration)?.start()
+    }
+
+    /// Starts it with the configuration that is in this file, and waits until it serves.
+    pub fn start_from(host: &Host, configuration: &Path) -> anyhow::Result<Self> {
+        let mut command = host.command(&program("letmeind")?.to_string_lossy());
+        command
+            .args(["run", "--config"])
+            .arg(configuration)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Self::spawn(command, TempDir::new()?)
     }
 
     /// Starts it by this command, whose standard error is piped, and waits until it serves.
@@ -68,11 +79,7 @@ impl Gate {
                 }
             }
         });
-        let mut started = Self {
-            process,
-            log,
-            _folder: folder,
-        };
+        let mut started = Self { process, log, folder };
         if !text.is_empty() {
             started.wait_for(text)?;
         }
@@ -90,6 +97,22 @@ impl Gate {
     pub fn pid(&self) -> Pid {
         // `ip netns exec` becomes the program it starts, so this is the daemon's own id.
         Pid::from_raw(self.process.id().cast_signed())
+    }
+
+    /// The operator's socket, unless the configuration names another.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+
+    /// `letmeind VERB --socket …` with these arguments.
+    pub fn operate(&self, verb: &str, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = Command::new(program("letmeind")?);
+        command
+            .args([verb, "--socket"])
+            .arg(self.socket())
+            .args(arguments);
+        Ok(command.stdin(Stdio::null()).output()?)
     }
 
     /// The next line of the log with this text.
@@ -140,11 +163,31 @@ impl Gate {
         Ok(())
     }
 
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("letmeind runs on");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Ends it as a crash does, without a chance to tidy up, and waits for it.
     pub fn kill(mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGKILL)?;
         self.process.wait()?;
         Ok(())
+    }
+
+    /// Ends it as a panic does, and tells how it ended.
+    pub fn crash(mut self) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::SIGABRT)?;
+        Ok(self.process.wait()?)
     }
 
     /// Runs `letmein` on `host` against `server`, with the right key or another, and returns its exit code.

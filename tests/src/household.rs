@@ -4,7 +4,7 @@ use crate::{document::top, gate::program, lab::Host};
 use anyhow::{Context as _, bail, ensure};
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
@@ -76,9 +76,24 @@ impl Household {
         command
     }
 
-    /// Has a shell run this at the top of the repository, which has to end well.
+    /// Has a shell run this, which has to end well.
     pub fn run(&self, script: &str) -> anyhow::Result<String> {
-        let output = self.shell(script).output()?;
+        self.run_with_input(script, "")
+    }
+
+    /// The same, with this on standard input.
+    pub fn run_with_input(&self, script: &str, input: &str) -> anyhow::Result<String> {
+        let mut shell = self.shell(script);
+        shell
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = shell.spawn()?;
+        let mut stdin = running.stdin.take().context("stdin was piped")?;
+        // Who does not read it may have ended by now.
+        let _unread = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = running.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
             bail!("{script}\n{}\n{said}", output.status);

@@ -94,6 +94,11 @@ impl Udp {
         Ok(Self { socket, gate })
     }
 
+    /// The port that its datagrams come from.
+    pub fn port(&self) -> anyhow::Result<u16> {
+        Ok(self.socket.local_addr()?.port())
+    }
+
     /// Sends a datagram.
     pub fn send(&self, datagram: &[u8]) -> anyhow::Result<()> {
         self.socket.send(datagram)?;

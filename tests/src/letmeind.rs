@@ -7,12 +7,18 @@ use crate::{
 use anyhow::{bail, ensure};
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+
+/// The operator's socket, in the folder of the configuration.
+pub(crate) const SOCKET: &str = "letmeind.sock";
+
+/// Who the gatekeeper is: a number that needs no entry in `/etc/passwd`.
+pub const NOBODY: u32 = 61_734;
 
 /// A daemon to be started.
 pub struct Letmeind<'a> {
@@ -31,11 +37,14 @@ pub struct Failure {
 }
 
 impl<'a> Letmeind<'a> {
-    /// With this configuration, next to which lies `alice.key` with [`KEY`].
+    /// With this configuration, next to which lies `alice.key` with [`KEY`], and [complete].
     pub fn new(host: &'a Host, configuration: &str) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         write_key(&folder.path().join("alice.key"), &KEY)?;
-        fs::write(folder.path().join("letmeind.toml"), configuration)?;
+        fs::write(
+            folder.path().join("letmeind.toml"),
+            complete(configuration, folder.path()),
+        )?;
         let under = Vec::new();
         Ok(Self { host, folder, under })
     }
@@ -110,6 +119,21 @@ impl<'a> Letmeind<'a> {
         }
         Ok(process.wait_with_output()?)
     }
+}
+
+/// The configuration as it is written to this folder: its gatekeeper is a user of no name, and its operator's socket is
+/// there (many run at the same time), unless it says something about that.
+#[must_use]
+pub fn complete(configuration: &str, folder: &Path) -> String {
+    let mut text = configuration.to_owned();
+    if !text.contains("[daemon]") {
+        text += &["\n[daemon]\nuser = \"", &NOBODY.to_string(), "\"\n"].concat();
+    }
+    if !text.contains("[operator]") {
+        let socket = folder.join(SOCKET).display().to_string();
+        text += &["\n[operator]\nsocket = \"", &socket, "\"\n"].concat();
+    }
+    text
 }
 
 impl Failure {

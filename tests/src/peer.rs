@@ -2,6 +2,7 @@
 
 use crate::lab::Host;
 use anyhow::{Context as _, bail};
+use nix::unistd::Pid;
 use std::{
     fmt::Write as _,
     fs,
@@ -33,8 +34,8 @@ exec \"$@\"";
 /// Both servers, running.
 pub struct Servers {
     // First, so that it is stopped first.
-    _letmeind: Running,
-    _letmeinfwd: Running,
+    letmeind: Running,
+    letmeinfwd: Running,
     log: Log,
     _folder: TempDir,
 }
@@ -73,11 +74,21 @@ impl Servers {
             thread::sleep(GLANCE);
         }
         Ok(Self {
-            _letmeind: letmeind,
-            _letmeinfwd: letmeinfwd,
+            letmeind,
+            letmeinfwd,
             log,
             _folder: folder,
         })
+    }
+
+    /// Both processes.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Pid> {
+        let servers = [&self.letmeind, &self.letmeinfwd];
+        servers
+            .iter()
+            .map(|server| Pid::from_raw(server.0.id().cast_signed()))
+            .collect()
     }
 
     /// Waits until one of them has said this, since the start or now.

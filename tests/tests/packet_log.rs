@@ -42,6 +42,7 @@ fn gate(folder: &str) -> KernelGate {
     let plan = Plan {
         settings: Settings {
             limit: Limit::new(0, 0),
+            budget: Limit::new(0, 0),
             prefixes: Prefixes::ALL,
             control_port: 5800,
             answer_strangers: 0,
@@ -56,6 +57,7 @@ fn gate(folder: &str) -> KernelGate {
         pending_challenges: 1,
         silent: None,
         shield: None,
+        pins: None,
     };
     KernelGate::load(Object::new(&object), &plan).unwrap()
 }

@@ -1,8 +1,13 @@
 //! Measuring. Every figure is compared with another of the same run: absolute times say little on a shared machine.
 
-use crate::{build_ebpf, install, install::Package, paths, peers, release, sh};
+mod plot;
+mod report;
+
+use crate::{build_ebpf, install, install::Package, neighbours, paths, peers, release, sh};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use std::process::Command;
+use serde_json::Map;
+use std::process::{Command, Stdio};
 
 const PACKAGES: &[Package] = &[
     Package {
@@ -12,6 +17,18 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "nftables",
         purpose: "`nft`: the firewall that the servers program",
+    },
+];
+
+/// What other gates take besides.
+const PACKAGES_OF_GATES: &[Package] = &[
+    Package {
+        name: "iptables",
+        purpose: "`iptables-nft`: the firewall that fwknop programs",
+    },
+    Package {
+        name: "libpcap0.8",
+        purpose: "the library by which fwknop and knockd see packets",
     },
 ];
 
@@ -26,53 +43,121 @@ pub struct Options {
     /// Print the medians as one JSON object.
     #[arg(long, global = true)]
     json: bool,
+    /// A smoke run, which shows that it works and nothing else.
+    #[arg(long, global = true)]
+    quick: bool,
 }
 
 #[derive(Clone, Copy, Subcommand)]
 enum What {
     /// Nanoseconds in the XDP program, by kind of packet.
     Packet,
+    /// The same on one CPU and on all at once: whether they get in each other's way.
+    Cpus,
     /// Milliseconds to fill and renew the table of silent knocks' tags for 10,000 users.
     Tags,
     /// Milliseconds from starting the client to the first accepted connection, with letmein 12 in turn.
     Open,
     /// What a lease costs while nobody else has one, and while a million are open.
     Leases,
+    /// What share of knocks gets in while forged packets arrive, and what these cost; with letmein 12, fwknop and knockd.
+    Flood,
+    /// What memory each of these gates takes, and milliseconds from starting its client to the first accepted connection.
+    Memory,
+    /// All of these, and then the tables and plots of docs/benchmarks.md.
+    Docs,
+    /// These tables and plots only, from what was measured last.
+    Report,
 }
 
+/// What the documents have.
+const ALL: &[(&str, What)] = &[
+    ("packet", What::Packet),
+    ("cpus", What::Cpus),
+    ("tags", What::Tags),
+    ("open", What::Open),
+    ("leases", What::Leases),
+    ("memory", What::Memory),
+    ("flood", What::Flood),
+];
+
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    if matches!(options.what, What::Report) {
+        return report::write();
+    }
     sh::require_root("the measurements load an XDP program and make network namespaces")?;
     build_ebpf::run(&build_ebpf::Options {
         yes: options.yes,
         debug_log: false,
     })?;
-    let bench = match options.what {
-        What::Packet => "packet",
-        What::Tags => "tags",
+    if !matches!(options.what, What::Docs) {
+        prepare(options.what, options.yes)?;
+        return sh::run(&mut command(options.what, options.json, options.quick));
+    }
+    ALL.iter().try_for_each(|(_, what)| prepare(*what, options.yes))?;
+    let mut results = Map::new();
+    for (name, what) in ALL {
+        let mut command = command(*what, true, options.quick);
+        eprintln!("+ {}", sh::shown(&command));
+        let output = command.stderr(Stdio::inherit()).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let result = serde_json::from_str(text.trim());
+        results.insert(
+            (*name).to_owned(),
+            result.with_context(|| format!("bench {name}"))?,
+        );
+    }
+    report::keep(results)?;
+    report::write()
+}
+
+/// Installs and builds what a measurement takes.
+fn prepare(what: What, yes: bool) -> anyhow::Result<()> {
+    match what {
+        What::Packet | What::Cpus | What::Tags | What::Report | What::Docs => return Ok(()),
         What::Open => {
-            install::packages(PACKAGES, options.yes)?;
-            peers::install(options.yes)?;
-            build_release()?;
-            "open"
+            install::packages(PACKAGES, yes)?;
+            peers::install(yes)?;
         }
-        What::Leases => {
-            install::packages(PACKAGES, options.yes)?;
-            build_release()?;
-            "leases"
+        What::Leases => install::packages(PACKAGES, yes)?,
+        What::Flood | What::Memory => {
+            install::packages(PACKAGES, yes)?;
+            install::packages(PACKAGES_OF_GATES, yes)?;
+            peers::install(yes)?;
+            neighbours::unpack_gates(yes)?;
         }
+    }
+    build_release()
+}
+
+fn command(what: What, json: bool, quick: bool) -> Command {
+    let bench = match what {
+        What::Packet | What::Cpus => "packet",
+        What::Tags => "tags",
+        What::Open => "open",
+        What::Leases => "leases",
+        What::Flood | What::Memory | What::Report | What::Docs => "flood",
     };
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(paths::workspace())
         .args(["bench", "--package", "letmein-tests", "--bench", bench]);
-    if options.json {
-        cargo.args(["--quiet", "--", "--json"]);
+    if json {
+        cargo.arg("--quiet");
     }
-    sh::run(&mut cargo)
+    let flags = [
+        ("--json", json),
+        ("--quick", quick),
+        ("--cpus", matches!(what, What::Cpus)),
+        ("--memory", matches!(what, What::Memory)),
+    ];
+    cargo.arg("--");
+    cargo.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
+    cargo
 }
 
 /// The programs that are measured, beside the benchmarks.
 fn build_release() -> anyhow::Result<()> {
-    release::server()?;
-    release::client()
+    release::for_measuring(release::SERVER)?;
+    release::for_measuring(release::CLIENT)
 }

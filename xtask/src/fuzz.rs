@@ -52,8 +52,14 @@ enum Target {
     Silent,
     /// The server's configuration.
     Config,
+    /// The client's configuration.
+    Client,
+    /// The enrolment line.
+    Enrolment,
     /// The exchange over TCP.
     Stream,
+    /// What the gatekeeper asks the warden for.
+    Requests,
     /// The readers of what the kernel says over netlink.
     Netlink,
     /// The XDP program beside the same checks in userspace. Needs root.
@@ -67,7 +73,10 @@ impl Target {
             Self::Challenge => ("challenge", 64),
             Self::Silent => ("silent", 128),
             Self::Config => ("config", 4096),
+            Self::Client => ("client", 2048),
+            Self::Enrolment => ("enrolment", 2064),
             Self::Stream => ("stream", 256),
+            Self::Requests => ("requests", 256),
             Self::Netlink => ("netlink", 1024),
             Self::Packets => ("packets", 512),
         }

@@ -1,5 +1,5 @@
-//! Other firewalls, beside which the tests run letmeind. Their packages are unpacked and not installed: installed, they
-//! would be firewalls of this machine, and firewalld would start at once.
+//! Other firewalls, beside which the tests run letmeind, and other gates, which measurements compare with. Their packages
+//! are unpacked and not installed: installed, they would be firewalls and gates of this machine, and some start at once.
 
 use crate::{install, install::Package, paths, sh};
 use anyhow::{Context as _, bail};
@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-const PACKAGES: &[Package] = &[
+const FIREWALLS: &[Package] = &[
     Package {
         name: "ufw",
         purpose: "a firewall that letmeind has to get along with",
@@ -28,17 +28,67 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
-/// Unpacks those that are not there below the target folder: nothing else on the machine sees them.
+const GATES: &[Package] = &[
+    Package {
+        name: "fwknop-server",
+        purpose: "`fwknopd`: another gate, with single packets",
+    },
+    Package {
+        name: "fwknop-client",
+        purpose: "`fwknop`: its client",
+    },
+    Package {
+        name: "libfko3",
+        purpose: "the library of both",
+    },
+    Package {
+        name: "libgpgme11",
+        purpose: "a library that it takes",
+    },
+    Package {
+        name: "libassuan0",
+        purpose: "a library that this one takes",
+    },
+    Package {
+        name: "knockd",
+        purpose: "`knockd` and `knock`: another gate, with sequences of ports",
+    },
+];
+
+const MONITORING: &[Package] = &[Package {
+    name: "prometheus",
+    purpose: "`promtool`: whether metrics and alerts are what Prometheus understands",
+}];
+
+/// What reads metrics, for the tests.
+pub fn unpack_monitoring(yes: bool) -> anyhow::Result<()> {
+    let what = "The tests check metrics by a tool of this Debian package, which is missing:";
+    unpack_all(MONITORING, "monitoring", what, yes)
+}
+
+/// The firewalls, for the tests.
 pub fn unpack(yes: bool) -> anyhow::Result<()> {
-    let root = paths::target().join("neighbours");
-    let missing: Vec<_> = PACKAGES
+    let what = "The tests run letmeind beside other firewalls, of which these Debian packages are missing:";
+    unpack_all(FIREWALLS, "neighbours", what, yes)
+}
+
+/// The gates, for measurements.
+pub fn unpack_gates(yes: bool) -> anyhow::Result<()> {
+    let what = "letmeind is measured beside other gates, of which these Debian packages are missing:";
+    unpack_all(GATES, "gates", what, yes)
+}
+
+/// Unpacks those that are not there below the target folder: nothing else on the machine sees them.
+fn unpack_all(packages: &[Package], folder: &str, what: &str, yes: bool) -> anyhow::Result<()> {
+    let root = paths::target().join(folder);
+    let missing: Vec<_> = packages
         .iter()
         .filter(|package| !root.join(package.name).exists())
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    eprintln!("The tests run letmeind beside other firewalls, of which these Debian packages are missing:");
+    eprintln!("{what}");
     for package in &missing {
         eprintln!("  {:<26} {}", package.name, package.purpose);
     }

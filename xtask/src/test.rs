@@ -22,6 +22,10 @@ const PACKAGES: &[Package] = &[
         purpose: "`mount`: users, folders and missing programs for one mount namespace only",
     },
     Package {
+        name: "systemd",
+        purpose: "`systemd`, `systemd-analyze`: the units are examined, and booted in namespaces",
+    },
+    Package {
         name: "netbase",
         purpose: "/etc/protocols, from which `nft` has the names of protocols",
     },
@@ -40,6 +44,10 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "faketime",
         purpose: "`faketime`: clocks that are wrong, of single programs",
+    },
+    Package {
+        name: "strace",
+        purpose: "`strace`: kills letmeind at each step of what it does",
     },
     Package {
         name: "nmap",
@@ -88,6 +96,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     install::packages(PACKAGES, options.yes)?;
     peers::install(options.yes)?;
     neighbours::unpack(options.yes)?;
+    neighbours::unpack_monitoring(options.yes)?;
     for debug_log in [false, true] {
         build_ebpf::run(&build_ebpf::Options {
             yes: options.yes,

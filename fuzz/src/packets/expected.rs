@@ -156,7 +156,7 @@ fn control(config: &Config, userspace: &mut Userspace, datagram: &Datagram<'_>) 
     let source = SocketAddr::new(datagram.source, datagram.source_port);
     let verdict = userspace
         .gate
-        .judge(config, &userspace.exchanges, source, payload);
+        .judge(&userspace.policy, &userspace.exchanges, source, payload);
     let (passed, delivered) = match verdict {
         Verdict::Pass => (true, None),
         Verdict::Drop => (false, None),

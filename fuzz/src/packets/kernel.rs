@@ -6,10 +6,12 @@ use super::{
 };
 use aya::{
     Pod,
-    maps::{HashMap, Map, MapData, MapInfo, RingBuf},
+    maps::{HashMap, Map, MapData, MapInfo, PerCpuArray, PerCpuValues, RingBuf},
     programs::{TestRun as _, TestRunOptions},
+    util::nr_cpus,
 };
 use letmein_common::{
+    gate::Budgets,
     maps::{Pending, PendingKey, SilentKnock},
     reason::Counters,
     source::Address,
@@ -18,6 +20,10 @@ use letmein_daemon::{
     config::Config,
     firewall::LeaseKey,
     xdp::{KernelGate, Object, Shield},
+};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
 };
 use std::collections::HashSet;
 
@@ -30,6 +36,8 @@ pub struct Kernel {
     shield: Option<Shield>,
     leases: HashSet<LeaseKey>,
     buckets: HashMap<MapData, Address, u64>,
+    budgets: PerCpuArray<MapData, Budgets>,
+    acquainted: HashMap<MapData, Address, u8>,
     salts: HashMap<MapData, [u64; 2], u8>,
     nonces: HashMap<MapData, [u64; 3], u8>,
     pending: HashMap<MapData, PendingKey, Pending>,
@@ -44,6 +52,7 @@ pub struct Kernel {
 impl Kernel {
     /// Loads the program. Nothing is attached to any interface.
     pub fn load(config: &Config) -> Self {
+        stay();
         let object = Object::embedded().expect("cargo xtask build-ebpf comes first");
         let mut gate = KernelGate::load(object, &scene::plan(config)).expect("loading takes root");
         for change in scene::tags(config) {
@@ -62,6 +71,8 @@ impl Kernel {
             shield: gate.shield(),
             leases: HashSet::new(),
             buckets: hash_map(map("BUCKETS")),
+            budgets: PerCpuArray::try_from(Map::PerCpuArray(map("BUDGETS"))).expect("it is one for each CPU"),
+            acquainted: hash_map(map("ACQUAINTED")),
             salts: hash_map(map("SALTS")),
             nonces: hash_map(map("NONCES")),
             pending: hash_map(map("PENDING")),
@@ -74,6 +85,10 @@ impl Kernel {
     /// Forgets all packets and what the daemon said.
     pub fn forget(&mut self) {
         clear(&mut self.buckets);
+        clear(&mut self.acquainted);
+        let full = vec![Budgets::default(); nr_cpus().expect("there is a CPU")];
+        let full = PerCpuValues::try_from(full).expect("one for each CPU");
+        self.budgets.set(0, full, 0).expect("it can be written");
         clear(&mut self.salts);
         clear(&mut self.nonces);
         clear(&mut self.pending);
@@ -128,6 +143,18 @@ impl Kernel {
             unreachable!("verdict {verdict}, {delivered:?}, {before:?}, {counters:?}: {frame:02x?}")
         })
     }
+}
+
+/// Keeps this thread on one CPU, on which the program then always runs: each has budgets of its own.
+#[expect(clippy::expect_used, reason = "without it, both sides would not count alike")]
+fn stay() {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).expect("a thread can be asked where it may run");
+    let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or(false));
+    let mut one = CpuSet::new();
+    one.set(first.expect("it runs somewhere"))
+        .expect("the number is in range");
+    sched_setaffinity(this, &one).expect("a thread may be sent where it may run");
 }
 
 /// Names and numbers of the program's maps.

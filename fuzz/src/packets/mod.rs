@@ -17,9 +17,9 @@ use crate::{coverage, input::Input};
 use expected::Outcome;
 use history::{History, Step};
 use kernel::Kernel;
-use letmein_daemon::config::Config;
+use letmein_daemon::{config::Config, gatekeeper::policy::Policy};
 use scene::{SCENES, Scene};
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 use userspace::Userspace;
 
 /// No history is longer.
@@ -29,6 +29,7 @@ const STEPS: usize = 32;
 struct Loaded {
     scene: &'static Scene,
     config: Config,
+    policy: Rc<Policy>,
     kernel: Kernel,
 }
 
@@ -61,11 +62,13 @@ pub fn unreached() -> Vec<String> {
 }
 
 impl Loaded {
+    #[expect(clippy::expect_used, reason = "it is made of a good configuration")]
     fn new(scene: &'static Scene) -> Self {
         let config = scene.config();
         Self {
             scene,
             kernel: Kernel::load(&config),
+            policy: Rc::new(Policy::of(&config).expect("a policy that was just written")),
             config,
         }
     }
@@ -74,12 +77,13 @@ impl Loaded {
         let Self {
             scene,
             config,
+            policy,
             kernel,
         } = self;
         kernel.forget();
-        let mut userspace = Userspace::new(config);
+        let mut userspace = Userspace::new(config, policy);
         for change in scene::tags(config) {
-            userspace.gate.change_tag(change);
+            userspace.gate.change_tag(&change);
         }
         let mut history = History::new(config);
         let mut before = Outcome::Passed;

@@ -40,6 +40,8 @@ pub const SHIELDED: [u16; 3] = [51820, 22, 51829];
 /// So long that no token comes back while a history is played.
 const INTERVAL: u64 = 1 << 50;
 const BURST: u64 = 4;
+/// HMACs for strangers in one history.
+const BUDGET: u64 = 5;
 
 /// When a tag is taken: now, no more, not yet.
 const TIMES: [(u64, u64); 3] = [(0, u64::MAX), (0, 1), (u64::MAX - 1, u64::MAX)];
@@ -66,10 +68,12 @@ impl Scene {
             }
         );
         let mut config = Config::parse(&text, Path::new(self.name), Path::new("/")).expect("a good scene");
-        config.gate.limit = Limit {
+        let limit = |burst| Limit {
             interval: INTERVAL,
-            tolerance: INTERVAL * (BURST - 1),
+            tolerance: INTERVAL * (burst - 1),
         };
+        config.gate.limit = limit(BURST);
+        config.gate.budget = limit(BUDGET);
         config
     }
 }
@@ -89,9 +93,9 @@ pub fn plan(config: &Config) -> Plan<'_> {
                 .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
                 .collect(),
             pairs: config.permits().len(),
-            pin_directory: None,
         }),
         shield: (!rules.is_empty()).then_some(ShieldPlan { rules, leases: 1024 }),
+        pins: None,
     }
 }
 

@@ -7,10 +7,14 @@ use letmein_common::{
     source::Address,
     wire::challenge::Operation,
 };
-use letmein_daemon::{clock, config::Config, exchange::Exchanges, firewall, userspace_gate::UserspaceGate};
-use std::{collections::HashMap, net::IpAddr};
+use letmein_daemon::{
+    clock, config::Config, exchange::Exchanges, firewall, gatekeeper::policy::Policy,
+    userspace_gate::UserspaceGate,
+};
+use std::{collections::HashMap, net::IpAddr, rc::Rc};
 
 pub struct Userspace {
+    pub policy: Rc<Policy>,
     pub gate: UserspaceGate,
     pub exchanges: Exchanges,
     rules: HashMap<u32, PortRule>,
@@ -19,9 +23,10 @@ pub struct Userspace {
 
 impl Userspace {
     /// Nothing is remembered yet.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, policy: &Rc<Policy>) -> Self {
         Self {
-            gate: UserspaceGate::new(config),
+            policy: Rc::clone(policy),
+            gate: UserspaceGate::new(policy),
             exchanges: Exchanges::new(config.gate.pending_challenges as usize),
             rules: config
                 .port_rules()

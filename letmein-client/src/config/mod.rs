@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use toml::de::{DeTable, Deserializer};
 
 /// How long to wait for a port to open, unless told otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
@@ -188,23 +189,41 @@ impl Server {
 
 /// Where the file is looked for without `--config`, best first.
 fn default_paths() -> Vec<PathBuf> {
-    let folder = |variable, below: &str| {
-        // A relative path would depend on where the user happens to be.
-        let folder = env::var_os(variable).map(PathBuf::from);
-        folder
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(below))
-    };
-    let (own, system) = if cfg!(windows) {
-        (folder("APPDATA", ""), folder("ProgramData", ""))
+    let system = if cfg!(windows) {
+        folder("ProgramData", "")
     } else {
-        let own = folder("XDG_CONFIG_HOME", "").or_else(|| folder("HOME", ".config"));
-        (own, Some(PathBuf::from("/etc")))
+        Some(PathBuf::from("/etc"))
     };
-    let folders = own.into_iter().chain(system);
+    let folders = own_folder().into_iter().chain(system);
     folders
         .map(|folder| folder.join("letmein").join("letmein.toml"))
         .collect()
+}
+
+/// Where this user's configurations are.
+fn own_folder() -> Option<PathBuf> {
+    if cfg!(windows) {
+        folder("APPDATA", "")
+    } else {
+        folder("XDG_CONFIG_HOME", "").or_else(|| folder("HOME", ".config"))
+    }
+}
+
+fn folder(variable: &str, below: &str) -> Option<PathBuf> {
+    // A relative path would depend on where the user happens to be.
+    let folder = env::var_os(variable).map(PathBuf::from);
+    folder
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(below))
+}
+
+/// The file to write to: the one that was named, or the user's own.
+pub fn own(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    let own = own_folder().map(|folder| folder.join("letmein").join("letmein.toml"));
+    own.ok_or_else(|| anyhow!("there is no folder for your configuration; name a file with --config"))
 }
 
 /// The file to read: the one that was named, or the first of the usual ones that exists.
@@ -226,13 +245,8 @@ pub fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// Reads the file at `path`.
 pub fn load(path: &Path) -> anyhow::Result<Config> {
     let file = file::read(path)?;
-    let config: Config = toml::from_str(&file.text).map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start);
-        let (line, column) = position(&file.text, start);
-        // Some of TOML's own messages have several lines.
-        let message = error.message().replace('\n', ", ");
-        anyhow!("{}:{line}:{column}: {message}", path.display())
-    })?;
+    let config = Config::parse(&file.text)
+        .map_err(|((line, column), message)| anyhow!("{}:{line}:{column}: {message}", path.display()))?;
     if config
         .servers
         .values()
@@ -241,6 +255,19 @@ pub fn load(path: &Path) -> anyhow::Result<Config> {
         file.check_private(path)?;
     }
     Ok(config)
+}
+
+impl Config {
+    /// Reads a text. `Err` has line, column and what is wrong there.
+    pub fn parse(text: &str) -> Result<Self, ((usize, usize), String)> {
+        // Not `toml::from_str`, whose errors have a copy of the text, keys included, which nobody wipes.
+        let parsed = DeTable::parse(text).map(Deserializer::from);
+        parsed.and_then(Self::deserialize).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            // Some of TOML's own messages have several lines.
+            (position(text, start), error.message().replace('\n', ", "))
+        })
+    }
 }
 
 /// Line and column of the byte `at`, both counted from 1.

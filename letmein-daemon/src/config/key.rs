@@ -8,13 +8,23 @@ use zeroize::Zeroizing;
 /// Reads a key file: 64 hexadecimal digits, readable by its owner only. The error text names the file and the
 /// remedy, never what is in it.
 pub(super) fn read(path: &Path) -> Result<KeyedStates, String> {
+    read_bytes(path).map(|key| KeyedStates::new(&key))
+}
+
+/// The same, for who has to hand the key on.
+pub(crate) fn read_bytes(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>, String> {
     let (text, access) = files::read(path)?;
     access.check_secret(path)?;
-    parse(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
+    bytes(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Reads 64 hexadecimal digits. The error text never repeats them.
 pub(super) fn parse(text: &str) -> Result<KeyedStates, String> {
+    bytes(text).map(|key| KeyedStates::new(&key))
+}
+
+/// The same, for who has to hand the key on.
+pub(crate) fn bytes(text: &str) -> Result<Zeroizing<[u8; KEY_LEN]>, String> {
     let digits = text.as_bytes();
     if let Some(at) = text.chars().position(|c| !c.is_ascii_hexdigit()) {
         let place = at + 1;
@@ -35,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<KeyedStates, String> {
     if key.iter().all(|byte| *byte == 0) {
         return Err("a key of zeros is no secret; `letmein gen-key` makes a key".to_owned());
     }
-    Ok(KeyedStates::new(&key))
+    Ok(key)
 }
 
 /// The value of an ASCII hexadecimal digit.

@@ -7,7 +7,7 @@
 pub(crate) mod duration;
 mod error;
 mod files;
-mod key;
+pub(crate) mod key;
 mod names;
 mod port;
 mod raw;
@@ -19,30 +19,49 @@ mod views;
 
 pub use error::{ConfigError, Position, Problem};
 pub use port::PortError;
-pub use raw::{ErrorPolicy, XdpMode};
+pub use raw::{ErrorPolicy, Seccomp, XdpMode};
 
 use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
 use std::{
     collections::HashMap,
     fmt,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/letmein/letmeind.toml";
 
+/// The kernel counts in ticks; a lease of less is not worth the opening.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// The processes themselves.
+    pub daemon: Daemon,
     /// The control port and the checks in front of it.
     pub gate: Gate,
     /// How ports are closed and opened.
     pub firewall: FirewallSettings,
+    /// Who watches over it, and how.
+    pub operator: OperatorSettings,
     users: HashMap<UserId, User>,
     resources: HashMap<ResourceId, Resource>,
+    folders: Vec<PathBuf>,
+    /// Where it was read, if it was in a file, and for which interfaces instead of its own.
+    source: Option<(PathBuf, Vec<String>)>,
+}
+
+/// Section `[daemon]`.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Who the process is that talks to the network: a name or a number.
+    pub user: String,
+    /// What happens when one of the processes makes a system call that it should not need.
+    pub seccomp: Seccomp,
 }
 
 /// Section `[gate]`.
@@ -80,6 +99,8 @@ pub struct Gate {
     pub pin_directory: PathBuf,
     /// What a source network may send.
     pub limit: Limit,
+    /// How many HMACs each CPU computes, for each kind of sender.
+    pub budget: Limit,
     /// What a source network is.
     pub prefixes: Prefixes,
 }
@@ -91,6 +112,10 @@ pub struct FirewallSettings {
     pub mode: Mode,
     /// Leases that may live at one time.
     pub max_leases: u32,
+    /// The longest that a lease may be for.
+    pub max_lease: Duration,
+    /// Requests to open or close that are carried out each second.
+    pub max_opens_per_second: u32,
     /// Chain mode: the chain for what is forwarded.
     pub forward_chain: String,
     /// Chain mode: the chain for what this machine sends.
@@ -99,8 +124,32 @@ pub struct FirewallSettings {
     pub inside: Vec<String>,
 }
 
+/// Section `[operator]`. Whether there are such groups is seen when the sockets are made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OperatorSettings {
+    /// Where commands such as `letmeind status` come in.
+    pub socket: PathBuf,
+    /// Who may use it besides root.
+    pub group: Option<String>,
+    /// Where metrics are asked for, if they are to be told.
+    pub metrics: Option<MetricsAddress>,
+    /// Who may ask on a socket besides root.
+    pub metrics_group: Option<String>,
+}
+
+/// Where metrics are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// An address of the loopback interface, and a port.
+    Loopback(SocketAddr),
+}
+
 /// A user: a key and what it opens.
 pub struct User {
+    /// What the user's client calls itself.
+    pub id: UserId,
     /// The section's name, for the log.
     pub name: String,
     /// The key, ready to verify with.
@@ -109,8 +158,10 @@ pub struct User {
     pub silent: Option<Box<silent::Keys>>,
     /// Whether a silent knock may open for another address than its source.
     pub other_addresses: bool,
+    /// When the user's time is over, and every lease of the user's with it.
+    pub until: Option<SystemTime>,
     /// Sorted.
-    permits: Vec<ResourceId>,
+    pub(crate) permits: Vec<ResourceId>,
 }
 
 /// What a knock opens.
@@ -151,13 +202,34 @@ impl Config {
 
     /// As [`Config::load`], but for these interfaces instead of those in the file, unless there are none.
     pub fn load_for(path: &Path, interfaces: &[String]) -> Result<Self, ConfigError> {
-        validate::load(path, interfaces)
+        let mut config = validate::load(path, interfaces)?;
+        config.source = Some((path.to_owned(), interfaces.to_owned()));
+        Ok(config)
+    }
+
+    /// The file that it was read from; none if it was not.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.source.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// What the same file says now; none if it was not in a file.
+    #[must_use]
+    pub fn read_again(&self) -> Option<Result<Self, ConfigError>> {
+        let (path, interfaces) = self.source.as_ref()?;
+        Some(Self::load_for(path, interfaces))
     }
 
     /// Checks a text. Errors call it `path`; key files are looked for from `folder`. A key in the text itself is
     /// accepted: who may read the text is for the caller to know.
     pub fn parse(text: &str, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
         validate::parse(text, path, folder)
+    }
+
+    /// The folders that it was read from: of the file itself, and of the keys.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     /// The user with this id.
@@ -188,6 +260,23 @@ impl User {
     #[must_use]
     pub fn permits(&self, resource: ResourceId) -> bool {
         self.permits.binary_search(&resource).is_ok()
+    }
+
+    /// All that the user may open, in the order of the ids.
+    #[must_use]
+    pub fn permitted(&self) -> &[ResourceId] {
+        &self.permits
+    }
+
+    /// For how long the user may open something at this moment, no longer than `wanted`; `None` when the user's time is
+    /// over.
+    #[must_use]
+    pub fn lease(&self, wanted: Duration, now: SystemTime) -> Option<Duration> {
+        let Some(until) = self.until else {
+            return Some(wanted);
+        };
+        let left = until.duration_since(now).unwrap_or_default();
+        Some(wanted.min(left)).filter(|lease| *lease >= SHORTEST)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The shape of the file, with serde. Everything is optional here, because `validate` has the better words for
 //! what is missing.
 
-use super::text::{AddressKind, DurationKind, IdKind, KeyKind, PortKind, Text};
+use super::text::{AddressKind, DurationKind, IdKind, KeyKind, MomentKind, PortKind, Text};
+use clap::ValueEnum;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
 use toml::Spanned;
@@ -16,6 +17,8 @@ pub(super) type DurationText = Text<DurationKind>;
 pub(super) type IdText = Text<IdKind>;
 /// A quoted key.
 pub(super) type KeyText = Text<KeyKind>;
+/// A quoted moment.
+pub(super) type MomentText = Text<MomentKind>;
 /// A quoted port.
 pub(super) type PortText = Text<PortKind>;
 /// Sections `[….NAME]` by name.
@@ -28,12 +31,25 @@ pub(super) type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
     expecting = "sections such as [gate]"
 )]
 pub(super) struct File {
+    pub daemon: Given<Daemon>,
     pub gate: Given<Gate>,
     pub firewall: Given<Firewall>,
+    pub operator: Given<Operator>,
     #[serde(default)]
     pub resources: Named<Resource>,
     #[serde(default)]
     pub users: Named<User>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [daemon]"
+)]
+pub(super) struct Daemon {
+    pub user: Given<String>,
+    pub seccomp: Option<Seccomp>,
 }
 
 #[derive(Deserialize, Default)]
@@ -54,6 +70,7 @@ pub(super) struct Gate {
     pub max_connections_per_source: Given<i64>,
     pub rate: Given<i64>,
     pub burst: Given<i64>,
+    pub hmac_budget: Given<i64>,
     pub source_prefix_ipv4: Given<i64>,
     pub source_prefix_ipv6: Given<i64>,
     pub pending_challenges: Given<i64>,
@@ -81,7 +98,21 @@ pub(super) struct Firewall {
     pub default_lease: Given<DurationText>,
     pub max_lease: Given<DurationText>,
     pub max_leases: Given<i64>,
+    pub max_opens_per_second: Given<i64>,
     pub shield: Given<Shield>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section [operator]"
+)]
+pub(super) struct Operator {
+    pub socket: Given<PathBuf>,
+    pub group: Given<String>,
+    pub metrics: Given<String>,
+    pub metrics_group: Given<String>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +149,7 @@ pub(super) struct User {
     pub key_file: Given<PathBuf>,
     pub resources: Given<Vec<Spanned<String>>>,
     pub other_addresses: Option<bool>,
+    pub until: Given<MomentText>,
 }
 
 /// Where a jump may be.
@@ -134,6 +166,30 @@ pub(super) enum JumpHook {
 pub(super) enum Transport {
     Udp,
     Tcp,
+}
+
+/// What happens to a process of ours that makes a system call which it should not need.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seccomp {
+    /// Nothing.
+    Off,
+    /// The kernel's log tells of it.
+    Log,
+    /// It is killed, and the other one ends.
+    Kill,
+}
+
+impl Seccomp {
+    /// As the configuration has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Log => "log",
+            Self::Kill => "kill",
+        }
+    }
 }
 
 /// Which XDP hook checks the control packets.

@@ -44,5 +44,6 @@ kinds! {
     DurationKind: "a duration is written in quotes and with its unit, such as \"30s\", \"10m\" or \"1h30m\"",
     IdKind: "an id is written in quotes, as 1 to 8 hexadecimal digits, such as \"0000001A\"",
     KeyKind: "a key is written in quotes, as 64 hexadecimal digits; `letmein gen-key` makes one",
+    MomentKind: "a moment is written in quotes, in UTC, such as \"2030-12-31T12:00:00Z\"",
     PortKind: "a port is written in quotes and with its protocol, such as \"tcp/22\" or \"udp/51820\"",
 }

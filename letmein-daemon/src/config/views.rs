@@ -113,6 +113,7 @@ impl Config {
     pub fn settings(&self) -> Settings {
         Settings {
             limit: self.gate.limit,
+            budget: self.gate.budget,
             prefixes: self.gate.prefixes,
             control_port: if self.gate.udp || self.gate.silent {
                 u32::from(self.gate.port)

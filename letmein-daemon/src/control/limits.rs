@@ -12,7 +12,7 @@ pub struct Connections {
     total: usize,
     per_source: usize,
     prefixes: Prefixes,
-    open: VecDeque<(Address, AbortHandle)>,
+    open: VecDeque<(IpAddr, AbortHandle)>,
 }
 
 impl Connections {
@@ -27,11 +27,22 @@ impl Connections {
         }
     }
 
+    /// From now on there may be this many. Those that are open stay.
+    pub const fn change(&mut self, total: u32, per_source: u32, prefixes: Prefixes) {
+        self.total = total as usize;
+        self.per_source = per_source as usize;
+        self.prefixes = prefixes;
+    }
+
     /// Whether a connection from `source` gets a place. Ends the oldest one if that takes it.
     pub fn admit(&mut self, source: IpAddr) -> bool {
         self.open.retain(|(_, task)| !task.is_finished());
         let network = self.network(source);
-        if self.open.iter().filter(|(other, _)| *other == network).count() >= self.per_source {
+        let same = self
+            .open
+            .iter()
+            .filter(|(other, _)| self.network(*other) == network);
+        if same.count() >= self.per_source {
             return false;
         }
         while self.open.len() >= self.total {
@@ -45,8 +56,7 @@ impl Connections {
 
     /// Remembers the task that serves an admitted connection.
     pub fn add(&mut self, source: IpAddr, task: AbortHandle) {
-        let network = self.network(source);
-        self.open.push_back((network, task));
+        self.open.push_back((source, task));
     }
 
     fn network(&self, source: IpAddr) -> Address {

@@ -1,17 +1,14 @@
 //! Knocks over TCP: the four messages on one connection.
 
-use super::limits::Connections;
 use crate::{
-    config::Config,
+    gatekeeper::{Gatekeeper, policy::Policy},
     protocol::{self, Refused, Stage},
-    server::State,
 };
 use letmein_common::{
     hmac::Auth,
     wire::challenge::{LEN, Malformed, Message, Operation},
 };
-use socket2::{Domain, Protocol, Socket, Type};
-use std::{cell::RefCell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
+use std::{io, net::IpAddr, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -20,36 +17,24 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-/// Connections that the kernel completes before they are accepted.
-const BACKLOG: i32 = 256;
 /// How long to wait when the process has run out of file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Listens on `address`.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// Serves connections for ever.
-pub async fn serve(listener: TcpListener, connections: Rc<RefCell<Connections>>, state: Rc<State>) {
+pub async fn serve(listener: TcpListener, gatekeeper: Rc<Gatekeeper>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let source = peer.ip().to_canonical();
-                if !connections.borrow_mut().admit(source) {
+                if !gatekeeper.connections.borrow_mut().admit(source) {
                     debug!("{source} holds all the connections that one source may");
                     continue;
                 }
-                let task = spawn_local(serve_one(stream, source, Rc::clone(&state)));
-                connections.borrow_mut().add(source, task.abort_handle());
+                let task = spawn_local(serve_one(stream, source, Rc::clone(&gatekeeper)));
+                gatekeeper
+                    .connections
+                    .borrow_mut()
+                    .add(source, task.abort_handle());
             }
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
@@ -60,13 +45,13 @@ pub async fn serve(listener: TcpListener, connections: Rc<RefCell<Connections>>,
 }
 
 /// One exchange. The whole of it has `control-timeout`, so that no trickle of bytes holds a place for longer.
-async fn serve_one(mut stream: TcpStream, source: IpAddr, state: Rc<State>) {
-    let finish = |begun_with, token: &Auth, response: &Message| {
-        let mut leases = state.leases.borrow_mut();
-        protocol::finish(&state.config, &mut leases, begun_with, token, response, source)
+async fn serve_one(mut stream: TcpStream, source: IpAddr, gatekeeper: Rc<Gatekeeper>) {
+    let policy = gatekeeper.policy();
+    let finish = async |begun_with, token: &Auth, response: &Message| {
+        protocol::finish(&gatekeeper, begun_with, token, response, source).await
     };
-    let exchange = serve_stream(&mut stream, source, &state.config, finish);
-    match timeout(state.config.gate.control_timeout, exchange).await {
+    let exchange = serve_stream(&mut stream, source, &policy, finish);
+    match timeout(policy.gate.control_timeout, exchange).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("TCP knock from {source}: {error}"),
         Err(_late) => debug!("TCP knock from {source}: took longer than gate.control-timeout"),
@@ -77,11 +62,11 @@ async fn serve_one(mut stream: TcpStream, source: IpAddr, state: Rc<State>) {
 pub async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     source: IpAddr,
-    config: &Config,
-    finish: impl FnOnce(Operation, &Auth, &Message) -> Result<[u8; LEN], Refused>,
+    policy: &Policy,
+    finish: impl AsyncFnOnce(Operation, &Auth, &Message) -> Result<[u8; LEN], Refused>,
 ) -> io::Result<()> {
-    if let Err(refused) = exchange(stream, source, config, finish).await?
-        && let Some(answer) = refused.answer(config.gate.error_policy)
+    if let Err(refused) = exchange(stream, source, policy, finish).await?
+        && let Some(answer) = refused.answer(policy.gate.error_policy)
     {
         stream.write_all(&answer).await?;
     }
@@ -91,13 +76,13 @@ pub async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     source: IpAddr,
-    config: &Config,
-    finish: impl FnOnce(Operation, &Auth, &Message) -> Result<[u8; LEN], Refused>,
+    policy: &Policy,
+    finish: impl AsyncFnOnce(Operation, &Auth, &Message) -> Result<[u8; LEN], Refused>,
 ) -> io::Result<Result<(), Refused>> {
     let Ok(first) = read(stream).await? else {
         return Ok(Err(Refused::MALFORMED));
     };
-    if let Err(refused) = protocol::check_first(config, &first, source) {
+    if let Err(refused) = protocol::check_first(policy, &first, source) {
         return Ok(Err(refused));
     }
     let Some(token) = protocol::fresh_token() else {
@@ -112,7 +97,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let Some(response) = response else {
         return Ok(Err(Refused::at(Stage::BasicAuth, &first)));
     };
-    match finish(first.operation, &token, &response) {
+    match finish(first.operation, &token, &response).await {
         Ok(come_in) => stream.write_all(&come_in).await.map(Ok),
         Err(refused) => Ok(Err(refused)),
     }

@@ -5,12 +5,11 @@
 
 use crate::{
     clock,
-    exchange::Exchanges,
+    gatekeeper::{Gatekeeper, policy::Policy},
     protocol::{self, Refused, Stage},
-    server::State,
+    requests::Action,
     silent,
-    userspace_gate::{UserspaceGate, Verdict},
-    xdp::KernelGate,
+    userspace_gate::Verdict,
 };
 use letmein_common::{
     maps::{Pending, PendingKey},
@@ -20,13 +19,9 @@ use letmein_common::{
 use nix::{
     cmsg_space,
     errno::Errno,
-    sys::socket::{
-        ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
-    },
+    sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg},
 };
-use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    cell::RefCell,
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::fd::AsRawFd as _,
@@ -34,27 +29,17 @@ use std::{
     time::Duration,
 };
 use tokio::{io::Interest, net::UdpSocket, time::sleep};
-use tracing::{error, warn};
+use tracing::warn;
 
 /// Longer than any knock, so that a longer datagram is seen to be one.
 const BUFFER: usize = 2 * LEN;
 /// How long to wait after an error that is not the sender's doing.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Who checks datagrams before the protocol sees them.
-pub enum Gate {
-    /// The XDP program, which wants to know the challenges that are pending.
-    Kernel(Rc<RefCell<KernelGate>>),
-    /// The same checks here.
-    Userspace(Rc<UserspaceGate>),
-}
-
 /// One bound socket and what it takes to answer.
 pub struct Server {
     socket: UdpSocket,
-    gate: Rc<Gate>,
-    exchanges: Rc<RefCell<Exchanges>>,
-    state: Rc<State>,
+    gatekeeper: Rc<Gatekeeper>,
 }
 
 /// A datagram's way back.
@@ -70,35 +55,11 @@ enum Local {
     V6(libc::in6_pktinfo),
 }
 
-/// Binds `address`.
-pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-    } else {
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
 impl Server {
-    /// Serves `socket`; the gate and the exchanges are shared by all sockets.
+    /// Serves `socket`.
     #[must_use]
-    pub const fn new(
-        socket: UdpSocket,
-        gate: Rc<Gate>,
-        exchanges: Rc<RefCell<Exchanges>>,
-        state: Rc<State>,
-    ) -> Self {
-        Self {
-            socket,
-            gate,
-            exchanges,
-            state,
-        }
+    pub const fn new(socket: UdpSocket, gatekeeper: Rc<Gatekeeper>) -> Self {
+        Self { socket, gatekeeper }
     }
 
     /// Answers datagrams for ever.
@@ -111,7 +72,7 @@ impl Server {
                 .await;
             match received {
                 Ok((length, origin)) => {
-                    if let Some(answer) = self.answer(origin.peer, &buffer[..length]) {
+                    if let Some(answer) = self.answer(origin.peer, &buffer[..length]).await {
                         // A full send buffer or an unreachable peer: as if the answer were lost on its way.
                         let _lost = send(&self.socket, &origin, &answer);
                     }
@@ -124,21 +85,23 @@ impl Server {
         }
     }
 
-    fn answer(&self, peer: SocketAddr, datagram: &[u8]) -> Option<[u8; LEN]> {
-        if let Gate::Userspace(gate) = &*self.gate {
-            match gate.judge(&self.state.config, &self.exchanges.borrow(), peer, datagram) {
+    async fn answer(&self, peer: SocketAddr, datagram: &[u8]) -> Option<[u8; LEN]> {
+        let policy = self.gatekeeper.policy();
+        if let Some(gate) = self.gatekeeper.userspace() {
+            let verdict = gate.judge(&policy, &self.gatekeeper.exchanges.borrow(), peer, datagram);
+            match verdict {
                 Verdict::Pass => {}
                 Verdict::Drop => return None,
                 Verdict::Silent(knock) => {
-                    silent::knock::act(&self.state, &knock);
+                    silent::knock::act(&self.gatekeeper, &knock).await;
                     return None;
                 }
             }
         }
         let outcome = match Message::parse(datagram) {
             Ok(message) => match message.operation {
-                Operation::Knock | Operation::Revoke => self.on_first(peer, &message),
-                Operation::Response => self.on_response(peer, &message),
+                Operation::Knock | Operation::Revoke => self.on_first(&policy, peer, &message).await,
+                Operation::Response => self.on_response(&policy, peer, &message).await,
                 // What gates say. Two of them would go on for ever about each other's GOAWAY.
                 Operation::Challenge | Operation::ComeIn | Operation::GoAway => Ok(None),
             },
@@ -146,57 +109,67 @@ impl Server {
             Err(Malformed::Length) => Ok(None),
             Err(Malformed::Magic | Malformed::Operation) => Err(Refused::MALFORMED),
         };
-        outcome.unwrap_or_else(|refused| refused.answer(self.state.config.gate.error_policy))
+        outcome.unwrap_or_else(|refused| refused.answer(policy.gate.error_policy))
     }
 
     /// A KNOCK or REVOKE gets a challenge, and holds no more than an entry in a bounded table.
-    fn on_first(&self, peer: SocketAddr, message: &Message) -> Result<Option<[u8; LEN]>, Refused> {
-        protocol::check_first(&self.state.config, message, peer.ip().to_canonical())?;
+    async fn on_first(
+        &self,
+        policy: &Policy,
+        peer: SocketAddr,
+        message: &Message,
+    ) -> Result<Option<[u8; LEN]>, Refused> {
+        protocol::check_first(policy, message, peer.ip().to_canonical())?;
         let token = protocol::fresh_token().ok_or(Refused::at(Stage::BasicAuth, message))?;
         let now = clock::monotonic();
-        let timeout = u64::try_from(self.state.config.gate.control_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let timeout = u64::try_from(policy.gate.control_timeout.as_nanos()).unwrap_or(u64::MAX);
         let fresh = Pending {
             token,
             expires: now.saturating_add(timeout),
         };
         let key = exchange_key(peer, message);
         let pending = self
+            .gatekeeper
             .exchanges
             .borrow_mut()
             .begin(key, message.operation, fresh, now)
             .pending;
-        if let Gate::Kernel(kernel) = &*self.gate
-            && let Err(error) = kernel.borrow_mut().expect_response(&key, &pending)
-        {
-            error!(
-                "the XDP program will not let the response pass: {:#}",
-                anyhow::Error::from(error)
-            );
-            return Err(Refused::at(Stage::BasicAuth, message));
+        if !policy.gate.in_userspace {
+            // The XDP program lets no RESPONSE pass that it does not expect.
+            let expect = Action::Expect(key, pending.into());
+            let expected = self.gatekeeper.warden.ask(expect).await;
+            expected.map_err(|_refused| Refused::at(Stage::BasicAuth, message))?;
         }
         Ok(Some(protocol::challenge(message, &pending.token)))
     }
 
-    fn on_response(&self, peer: SocketAddr, message: &Message) -> Result<Option<[u8; LEN]>, Refused> {
+    async fn on_response(
+        &self,
+        policy: &Policy,
+        peer: SocketAddr,
+        message: &Message,
+    ) -> Result<Option<[u8; LEN]>, Refused> {
         let key = exchange_key(peer, message);
-        let mut exchanges = self.exchanges.borrow_mut();
-        let exchange = exchanges
-            .get_mut(&key, clock::monotonic())
+        let exchange = self
+            .gatekeeper
+            .exchanges
+            .borrow()
+            .get(&key, clock::monotonic())
             .ok_or(Refused::at(Stage::Stranger, message))?;
         if exchange.done {
-            let user = self.state.config.user(message.user);
+            let user = policy.user(message.user);
             let proves = user.is_some_and(|user| message.proves(&user.key, &exchange.pending.token));
             return Ok(proves.then(|| protocol::come_in(message)));
         }
         let answer = protocol::finish(
-            &self.state.config,
-            &mut self.state.leases.borrow_mut(),
+            &self.gatekeeper,
             exchange.operation,
             &exchange.pending.token,
             message,
             peer.ip().to_canonical(),
-        )?;
-        exchange.done = true;
+        )
+        .await?;
+        self.gatekeeper.exchanges.borrow_mut().finish(&key, &exchange);
         Ok(Some(answer))
     }
 }

@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::leases::Opener;
 use netlink_bindings::nftables::{
     PushSetelemListAttrs, SetelemAttrs, SetelemListAttrs, SetelemListElemAttrs,
 };
 
+use super::comment;
 use super::lease::{Lease, LeaseKey, Protocol, Target};
 use super::lease_set::{Family, Kind, LeaseSet};
 
@@ -102,13 +104,13 @@ fn read_key(set: LeaseSet, bytes: &[u8]) -> Option<LeaseKey> {
     Some(LeaseKey { address, target })
 }
 
-/// Writes the attributes that name one element, with its timeout in milliseconds if it is to be added.
+/// Writes the attributes that name one element, with its timeout in milliseconds if it is to be added, and who adds it.
 pub(super) fn write_element(
     outbox: &mut Vec<u8>,
     table: &str,
     set: &str,
     key: &ElementKey,
-    timeout: Option<u64>,
+    added: Option<(u64, Opener)>,
 ) {
     let element = PushSetelemListAttrs::new(outbox)
         .push_table_bytes(table.as_bytes())
@@ -118,9 +120,12 @@ pub(super) fn write_element(
         .nested_key()
         .push_value(key.as_slice())
         .end_nested();
-    if let Some(millis) = timeout {
+    if let Some((millis, opener)) = added {
         // The bindings write this in host order; the kernel reads big-endian.
-        drop(element.push_timeout(millis.to_be()));
+        let element = element.push_timeout(millis.to_be());
+        if let Some(comment) = comment::to_bytes(opener) {
+            drop(element.push_userdata(&comment));
+        }
     }
 }
 
@@ -137,7 +142,11 @@ pub(super) fn write_elements(outbox: &mut Vec<u8>, table: &str, name: &str, set:
             .push_value(ElementKey::of(set, &lease.key).as_slice())
             .end_nested();
         let millis = u64::try_from(lease.remaining.as_millis()).unwrap_or(u64::MAX);
-        elements = element.push_timeout(millis.to_be()).end_nested();
+        let mut element = element.push_timeout(millis.to_be());
+        if let Some(comment) = comment::to_bytes(lease.opener) {
+            element = element.push_userdata(&comment);
+        }
+        elements = element.end_nested();
     }
 }
 
@@ -207,23 +216,25 @@ pub(super) fn read_flows(family: Family, attributes: &[u8], mut each: impl FnMut
 }
 
 fn read_element(set: LeaseSet, attributes: &[u8]) -> Option<Lease> {
-    let (mut key, mut remaining) = (None, None);
+    let (mut key, mut remaining, mut opener) = (None, None, Opener::Unknown);
     for attribute in SetelemAttrs::new(attributes).flatten() {
         match attribute {
             SetelemAttrs::Key(data) => key = data.get_value().ok().and_then(|key| read_key(set, key)),
             SetelemAttrs::Expiration(millis) => remaining = Some(Duration::from_millis(u64::from_be(millis))),
+            SetelemAttrs::Userdata(bytes) => opener = comment::from_bytes(bytes),
             _ => {}
         }
     }
     Some(Lease {
         key: key?,
         remaining: remaining?,
+        opener,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use letmein_common::ResourceId;
+    use letmein_common::{ResourceId, UserId};
 
     use super::super::ports::PortRange;
     use super::*;
@@ -336,6 +347,7 @@ mod tests {
             .nested_key()
             .push_value(ElementKey::of(LEASES4, &wanted).as_slice())
             .end_nested();
+        let element = element.push_userdata(b"\0\x0euser 0000001A\0");
         let list = element.push_expiration(1500_u64.to_be()).end_nested();
         let permanent = list
             .nested_elem()
@@ -348,6 +360,7 @@ mod tests {
         let lease = Lease {
             key: wanted,
             remaining: Duration::from_millis(1500),
+            opener: Opener::User(UserId(0x1A)),
         };
         assert_eq!(read, [Some(lease), None]);
     }
@@ -356,7 +369,13 @@ mod tests {
     fn a_cut_off_message_yields_no_lease() {
         let mut message = Vec::new();
         let key = ElementKey::of(LEASES4, &key("192.0.2.1", Protocol::Tcp, 22));
-        write_element(&mut message, "filter", "leases4", &key, Some(1000));
+        write_element(
+            &mut message,
+            "filter",
+            "leases4",
+            &key,
+            Some((1000, Opener::Operator(1000))),
+        );
         for length in 0..message.len() {
             read_elements(LEASES4, &message[..length], |lease| assert_eq!(lease, None));
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use letmein_common::ResourceId;
 
+use crate::leases::Opener;
+
 /// A transport protocol that a port belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -170,6 +172,8 @@ pub struct Lease {
     pub key: LeaseKey,
     /// How long it still lives, as the kernel told it.
     pub remaining: Duration,
+    /// Who has opened it.
+    pub opener: Opener,
 }
 
 #[cfg(test)]

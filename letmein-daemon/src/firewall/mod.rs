@@ -5,6 +5,7 @@
 //! sets are the only record of what is open, so a daemon that dies, restarts or is upgraded forgets nothing.
 
 mod adopt;
+mod comment;
 mod conntrack;
 mod contents;
 mod cut;
@@ -34,6 +35,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use tracing::{info, warn};
+
+use crate::leases::Opener;
 
 pub use self::error::FirewallError;
 pub use self::lease::{Lease, LeaseKey, Protocol, Target};
@@ -93,7 +96,7 @@ impl Firewall {
             installed: Shape::default(),
             lost: BTreeSet::new(),
         };
-        firewall.installed = firewall.write_rules()?;
+        firewall.installed = firewall.write_rules(&[])?;
         firewall.check_cut()?;
         info!(table = firewall.layout.table, "firewall installed");
         Ok(firewall)
@@ -113,21 +116,37 @@ impl Firewall {
         Ok(self.read_shape()? == self.installed)
     }
 
-    /// Installs the rules again. Lease sets that had to be made anew are empty, and [`lacks`](Self::lacks) their leases
-    /// until [`all_restored`](Self::all_restored).
-    pub fn repair(&mut self) -> Result<(), FirewallError> {
-        let now = self.write_rules()?;
-        let sets: Vec<_> = self.layout.sets().collect();
-        for set in sets {
-            let name = self.layout.name(set);
-            if !now.has_same_set(&self.installed, &name) {
-                self.lost.insert(set);
-                // Whoever made it may have filled it from a file, with leases that are long over.
-                self.empty(&name)?;
+    /// Installs the rules again. Lease sets that had to be made anew [`lack`](Self::lacks) their leases until
+    /// [`all_restored`](Self::all_restored): all of them, unless they are so few that nobody has to wait for his.
+    /// `living` tells which they are.
+    pub fn repair(&mut self, living: impl Fn() -> Vec<Lease>) -> Result<(), FirewallError> {
+        let before = self.read_shape()?;
+        let missing = self.made_anew(&before);
+        let few = |layout: &Layout| {
+            let mut leases = living();
+            leases.retain(|lease| missing.contains(&layout.set_of(&lease.key)));
+            if leases.len() <= TOGETHER {
+                leases
+            } else {
+                Vec::new()
             }
+        };
+        // They are there as soon as the rules are.
+        let now = self.write_rules(&few(&self.layout))?;
+        let leases = few(&self.layout);
+        for set in self.made_anew(&now) {
+            self.lost.insert(set);
+            // Whoever made it may have filled it from a file, with leases that are long over. And nft counts in seconds.
+            self.fill(set, &leases)?;
         }
         self.installed = now;
         Ok(())
+    }
+
+    /// The sets that are not the ones that were installed.
+    fn made_anew(&self, now: &Shape) -> BTreeSet<LeaseSet> {
+        let same = |set: &LeaseSet| now.has_same_set(&self.installed, &self.layout.name(*set));
+        self.layout.sets().filter(|set| !same(set)).collect()
     }
 
     /// Whether the set of this lease was made anew, and the lease is to be put back.
@@ -147,10 +166,10 @@ impl Firewall {
         self.lost.clear();
     }
 
-    /// Writes the rules, and reads back what is there then.
-    fn write_rules(&mut self) -> Result<Shape, FirewallError> {
+    /// Writes the rules, with these leases, and reads back what is there then.
+    fn write_rules(&mut self, leases: &[Lease]) -> Result<Shape, FirewallError> {
         for _ in 0..ATTEMPTS {
-            let rules = check_and_apply(&self.plan)?;
+            let rules = check_and_apply(&self.plan, leases)?;
             let shape = self.read_shape()?;
             // Otherwise somebody was quick to undo it.
             if shape.is_complete(&self.scope, rules) {
@@ -173,14 +192,23 @@ impl Firewall {
         outcome.map_err(|errno| netlink_error(errno, "reading the rules"))
     }
 
-    fn empty(&mut self, set: &str) -> Result<(), FirewallError> {
+    /// Makes these the only leases in the set, those of them that belong there.
+    fn fill(&mut self, set: LeaseSet, leases: &[Lease]) -> Result<(), FirewallError> {
         let Self {
             transport, layout, ..
         } = self;
+        let name = layout.name(set);
+        let mut leases = leases.to_vec();
+        leases.retain(|lease| layout.set_of(&lease.key) == set && may_last(lease.remaining));
         let outcome = transport.transact(|transaction| {
-            transaction.push(Request::Delete, |outbox| write_set(outbox, &layout.table, set));
+            transaction.push(Request::Delete, |outbox| write_set(outbox, &layout.table, &name));
+            if !leases.is_empty() {
+                transaction.push(Request::New, |outbox| {
+                    write_elements(outbox, &layout.table, &name, set, &leases);
+                });
+            }
         });
-        outcome.map_err(|refusal| self.lease_error(refusal.errno, "emptying a lease set"))
+        outcome.map_err(|refusal| self.lease_error(refusal.errno, "filling a lease set"))
     }
 
     /// Puts leases back into sets that had to be made anew, all or none of them. What has less than the shortest
@@ -190,10 +218,7 @@ impl Firewall {
             transport, layout, ..
         } = self;
         let mut by_set: BTreeMap<LeaseSet, Vec<Lease>> = BTreeMap::new();
-        for lease in leases
-            .iter()
-            .filter(|lease| (SHORTEST..=LONGEST).contains(&lease.remaining))
-        {
+        for lease in leases.iter().filter(|lease| may_last(lease.remaining)) {
             by_set.entry(layout.set_of(&lease.key)).or_default().push(*lease);
         }
         let outcome = transport.transact(|transaction| {
@@ -228,7 +253,17 @@ impl Firewall {
     ///
     /// A lease that lives already gets the new lifetime, be it longer or shorter than what it had left.
     pub fn open(&mut self, keys: &[LeaseKey], lifetime: Duration) -> Result<(), FirewallError> {
-        if !(SHORTEST..=LONGEST).contains(&lifetime) {
+        self.open_for(keys, lifetime, Opener::Unknown)
+    }
+
+    /// The same, and notes who opens them.
+    pub fn open_for(
+        &mut self,
+        keys: &[LeaseKey],
+        lifetime: Duration,
+        opener: Opener,
+    ) -> Result<(), FirewallError> {
+        if !may_last(lifetime) {
             return Err(FirewallError::Lifetime { lifetime });
         }
         let millis =
@@ -245,13 +280,14 @@ impl Firewall {
                     let set = layout.set_of(key);
                     let name = layout.name(set);
                     let element = ElementKey::of(set, key);
-                    for (request, timeout) in [
-                        (Request::New, Some(millis)),
+                    let added = Some((millis, opener));
+                    for (request, added) in [
+                        (Request::New, added),
                         (Request::Delete, None),
-                        (Request::New, Some(millis)),
+                        (Request::New, added),
                     ] {
                         transaction.push(request, |outbox| {
-                            write_element(outbox, &layout.table, &name, &element, timeout);
+                            write_element(outbox, &layout.table, &name, &element, added);
                         });
                     }
                 }
@@ -465,7 +501,7 @@ impl Firewall {
 }
 
 /// Checks whether the plan fits what is there, and carries it out. Returns how many rules it has.
-fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
+fn check_and_apply(plan: &FirewallPlan, leases: &[Lease]) -> Result<usize, FirewallError> {
     plan.check()?;
     let layout = plan.layout();
     let chains = plan.chains();
@@ -509,7 +545,9 @@ fn check_and_apply(plan: &FirewallPlan) -> Result<usize, FirewallError> {
             listing.stale(&layout, &names)
         }
     };
-    nft::apply(ruleset::install(plan, &layout, &stale), "installing the rules")?;
+    let mut batch = ruleset::install(plan, &layout, &stale);
+    ruleset::open(&mut batch, &layout, leases);
+    nft::apply(batch, "installing the rules")?;
     Ok(ruleset::rules(plan, &layout))
 }
 
@@ -527,6 +565,10 @@ fn adopt_connections(plan: &FirewallPlan) {
             warn!("open connections to protected ports may be cut, as conntrack takes none: {error}");
         }
     }
+}
+
+fn may_last(lifetime: Duration) -> bool {
+    (SHORTEST..=LONGEST).contains(&lifetime)
 }
 
 fn any_twice(leases: &[Lease]) -> bool {

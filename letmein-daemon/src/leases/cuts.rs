@@ -16,7 +16,7 @@ pub struct Cuts {
 impl Cuts {
     /// The lease ends at this time, whatever was known of it before.
     pub(super) fn set(&mut self, key: LeaseKey, end: u64) {
-        self.ends.set(key, end);
+        self.ends.set(key, end, ());
         self.changed.notify_one();
     }
 

@@ -1,6 +1,6 @@
 //! What somebody else does to rules and leases, and what is put back of it.
 
-use super::{LeaseError, Leases, ROUNDING, after};
+use super::{LeaseError, Leases, Opener, ROUNDING, after, ends::Ends};
 use crate::{
     clock,
     firewall::{Changes, Lease, LeaseKey},
@@ -17,7 +17,7 @@ impl Leases {
                 continue;
             }
             let end = after(now, lease.remaining + ROUNDING);
-            self.ends.set(lease.key, end);
+            self.ends.set(lease.key, end, lease.opener);
             if self.firewall.cuts(&lease.key) {
                 self.cuts.set(lease.key, end);
             }
@@ -42,7 +42,8 @@ impl Leases {
     /// Puts the rules back.
     pub fn repair(&mut self) -> Result<(), LeaseError> {
         self.broken = true;
-        self.firewall.repair()?;
+        let Self { firewall, ends, .. } = self;
+        firewall.repair(|| living(ends, ends.iter().map(|(key, _)| key)))?;
         self.broken = false;
         Ok(())
     }
@@ -56,15 +57,7 @@ impl Leases {
 
     /// Puts these leases back, unless they have ended or were revoked meanwhile. Returns how many that are.
     pub fn restore(&mut self, keys: &[LeaseKey]) -> Result<usize, LeaseError> {
-        let now = clock::monotonic();
-        let lease = |key: &LeaseKey| {
-            let left = self.ends.end(key)?.checked_sub(now)?;
-            Some(Lease {
-                key: *key,
-                remaining: Duration::from_nanos(left),
-            })
-        };
-        let leases: Vec<_> = keys.iter().filter_map(lease).collect();
+        let leases = living(&self.ends, keys.iter());
         Ok(self.firewall.restore(&leases)?)
     }
 
@@ -109,4 +102,19 @@ impl Leases {
         }
         known
     }
+}
+
+/// Those of these leases that live, and how long still.
+fn living<'a>(ends: &Ends<Opener>, keys: impl Iterator<Item = &'a LeaseKey>) -> Vec<Lease> {
+    let now = clock::monotonic();
+    let lease = |key: &LeaseKey| {
+        let (end, opener) = ends.get(key)?;
+        let left = end.checked_sub(now)?;
+        Some(Lease {
+            key: *key,
+            remaining: Duration::from_nanos(left),
+            opener,
+        })
+    };
+    keys.filter_map(lease).collect()
 }

@@ -37,6 +37,8 @@ pub struct Link {
     pub name: String,
     /// The XDP programs that are attached, by their numbers.
     pub programs: Vec<u32>,
+    /// Whether one of them runs in the driver.
+    pub native: bool,
 }
 
 impl Links {
@@ -118,6 +120,7 @@ pub(crate) fn read_link(payload: &[u8]) -> Option<Link> {
             LinkAttrs::Ifname(name) => link.name = name.to_string_lossy().into_owned(),
             LinkAttrs::Xdp(xdp) => {
                 for program in xdp.flatten() {
+                    link.native |= matches!(program, XdpAttrs::DrvProgId(_));
                     if let XdpAttrs::ProgId(id) | XdpAttrs::DrvProgId(id) | XdpAttrs::SkbProgId(id) = program
                     {
                         link.programs.push(id);

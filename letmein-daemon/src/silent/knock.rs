@@ -1,6 +1,10 @@
 //! What a silent knock does that has proved a key.
 
-use crate::{config::User, server::State};
+use crate::{
+    config::User,
+    gatekeeper::{Gatekeeper, policy::Policy},
+    requests::Action,
+};
 use letmein_common::{
     maps::SilentKnock,
     wire::{
@@ -14,15 +18,30 @@ use std::{
 };
 use tracing::{error, warn};
 
-/// Verifies the knock once more, and opens or closes what it asks for. Nobody is answered.
-pub fn act(state: &State, knock: &SilentKnock) {
-    let source = IpAddr::from(knock.source);
-    let Some(user) = state.config.user(knock.user) else {
-        return;
+/// Verifies the knock once more, and has the warden open or close what it asks for. Nobody is answered.
+pub async fn act(gatekeeper: &Gatekeeper, knock: &SilentKnock) {
+    let policy = gatekeeper.policy();
+    // Whoever keeps the table of tags knows what time it is.
+    let time = if policy.gate.in_userspace {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    } else {
+        gatekeeper.warden.time()
     };
-    let keys = user.silent.as_ref().filter(|keys| verify(state, keys, knock));
-    let resource = state
-        .config
+    if let Some(action) = read(&policy, time, knock) {
+        // The warden's log tells if it did not.
+        let _outcome = gatekeeper.warden.ask(action).await;
+    }
+}
+
+/// What a genuine knock asks for.
+fn read(policy: &Policy, time: Duration, knock: &SilentKnock) -> Option<Action> {
+    let source = IpAddr::from(knock.source);
+    let user = policy.user(knock.user)?;
+    let keys = user
+        .silent
+        .as_ref()
+        .filter(|keys| verify(policy, time, keys, knock));
+    let resource = policy
         .resource(knock.resource)
         .filter(|_| user.permits(knock.resource));
     let (Some(keys), Some(resource)) = (keys, resource) else {
@@ -31,14 +50,14 @@ pub fn act(state: &State, knock: &SilentKnock) {
             "a silent knock of {} from {source} does not verify; was the clock just set?",
             user.name
         );
-        return;
+        return None;
     };
     let Ok(request) = keys.open(&View::of(&knock.message)) else {
         warn!(
             "a silent knock of {} from {source} proves the key, but asks for nothing that a knock can ask for",
             user.name
         );
-        return;
+        return None;
     };
     let address = match address(user, &request, source) {
         Ok(address) => address,
@@ -48,39 +67,38 @@ pub fn act(state: &State, knock: &SilentKnock) {
                  (other-addresses in section [users.{}])",
                 user.name, user.name
             );
-            return;
+            return None;
         }
     };
-    let mut leases = state.leases.borrow_mut();
-    let outcome = if request.operation == Operation::Revoke {
-        leases.close(user, resource, address)
-    } else {
-        let wanted = Duration::from_secs(request.lease_seconds.into());
-        let lease = if wanted.is_zero() {
-            resource.lease
-        } else {
-            wanted.min(resource.lease)
-        };
-        leases.open(user, resource, address, lease)
-    };
-    if let Err(error) = outcome {
-        error!(
-            "{} proved a knock on {} from {source}, but: {:#}",
-            user.name,
-            resource.name,
-            anyhow::Error::from(error)
-        );
+    let (user, resource_id) = (knock.user, knock.resource);
+    if request.operation == Operation::Revoke {
+        return Some(Action::Close {
+            user,
+            resource: resource_id,
+            address,
+        });
     }
+    let wanted = Duration::from_secs(request.lease_seconds.into());
+    let lease = if wanted.is_zero() {
+        resource.lease
+    } else {
+        wanted.min(resource.lease)
+    };
+    Some(Action::Open {
+        user,
+        resource: resource_id,
+        address,
+        lease,
+    })
 }
 
 /// As the XDP program did, from the tag on.
-fn verify(state: &State, keys: &Keys, knock: &SilentKnock) -> bool {
+fn verify(policy: &Policy, time: Duration, keys: &Keys, knock: &SilentKnock) -> bool {
     let view = View::of(&knock.message);
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let current = epoch(wall.as_secs());
+    let current = epoch(time.as_secs());
     // One more on either side: an epoch may have ended since.
     let of_this_time = (current.saturating_sub(2)..=current + 2)
-        .any(|epoch| keys.tag(epoch, state.config.gate.number, knock.user, knock.resource) == view.tag());
+        .any(|epoch| keys.tag(epoch, policy.gate.number, knock.user, knock.resource) == view.tag());
     of_this_time && view.checks(&keys.check) && view.proves(&keys.mac)
 }
 

@@ -8,7 +8,7 @@ use crate::{clock, config::Config};
 use letmein_common::{
     ResourceId, UserId,
     maps::Tag,
-    wire::silent::{EPOCH_SECONDS, epoch},
+    wire::silent::{EPOCH_SECONDS, Keys, epoch},
 };
 use std::{
     collections::BTreeMap,
@@ -45,8 +45,34 @@ impl Clock {
     }
 
     /// What has to be added to the monotonic clock to get the time of day.
-    fn offset(self) -> i128 {
+    #[must_use]
+    pub fn offset(self) -> i128 {
         nanos(self.wall) - i128::from(self.monotonic)
+    }
+}
+
+/// Whose knocks there may be, and their keys.
+pub trait Keyring {
+    /// The number that tells this gate from others.
+    fn gate(&self) -> u32;
+    /// Every user with every resource that the user may open.
+    fn pairs(&self) -> Vec<(UserId, ResourceId)>;
+    /// The keys of a user.
+    fn silent_keys(&self, user: UserId) -> Option<&Keys>;
+}
+
+impl Keyring for Config {
+    fn gate(&self) -> u32 {
+        self.gate.number
+    }
+
+    fn pairs(&self) -> Vec<(UserId, ResourceId)> {
+        let permits = self.permits().into_iter();
+        permits.map(|permit| (permit.user, permit.resource)).collect()
+    }
+
+    fn silent_keys(&self, user: UserId) -> Option<&Keys> {
+        self.user(user)?.silent.as_deref()
     }
 }
 
@@ -71,19 +97,15 @@ pub struct TagTable {
 }
 
 impl TagTable {
-    /// An empty table for everything that `config` permits.
+    /// An empty table for everything that is permitted.
     ///
     /// Which knocks were accepted before `unknown_before` is not known, and none of them may be accepted again. Until
     /// then those of the running epoch and the next could be, so it has to be one that begins later.
     #[must_use]
-    pub fn new(config: &Config, unknown_before: Option<u64>) -> Self {
+    pub fn new(keys: &impl Keyring, unknown_before: Option<u64>) -> Self {
         Self {
-            gate: config.gate.number,
-            pairs: config
-                .permits()
-                .iter()
-                .map(|permit| (permit.user, permit.resource))
-                .collect(),
+            gate: keys.gate(),
+            pairs: keys.pairs(),
             not_before: unknown_before.map(|then| i128::from(then) + EPOCH),
             tags: BTreeMap::new(),
             offset: None,
@@ -92,7 +114,11 @@ impl TagTable {
 
     /// What has to change now, in this order: what is over goes first, so there is room for what is new. Nobody misses
     /// it, as its time is over by its own entry, too.
-    pub fn changes<'a>(&'a mut self, config: &'a Config, now: Clock) -> impl Iterator<Item = Change> + 'a {
+    pub fn changes<'a>(
+        &'a mut self,
+        keys: &'a impl Keyring,
+        now: Clock,
+    ) -> impl Iterator<Item = Change> + 'a {
         let stepped = self.notice(now);
         let offset = self.offset.unwrap_or_default();
         let current = epoch(now.wall.as_secs());
@@ -125,7 +151,7 @@ impl TagTable {
             .into_iter()
             .flat_map(move |epoch| pairs.iter().map(move |pair| (epoch, *pair)))
             .filter_map(move |(epoch, (user, resource))| {
-                let keys = config.user(user)?.silent.as_ref()?;
+                let keys = keys.silent_keys(user)?;
                 let tag = keys.tag(epoch, gate, user, resource);
                 tags.entry(epoch).or_default().push(tag);
                 let entry = Tag {

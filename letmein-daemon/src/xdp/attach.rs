@@ -1,10 +1,7 @@
-//! Hooking the program into the interfaces.
+//! Which mode an interface can be had in, and what its refusal means.
 
 use super::error::XdpError;
-use aya::programs::{
-    ProgramError, Xdp, XdpMode,
-    xdp::{XdpError as AyaXdpError, XdpLinkId},
-};
+use aya::programs::{ProgramError, XdpMode, xdp::XdpError as AyaXdpError};
 use nix::errno::Errno;
 use std::io;
 
@@ -19,6 +16,28 @@ pub enum Mode {
     Generic,
 }
 
+impl Mode {
+    /// As the configuration writes it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// What an interface runs in now.
+    pub(super) const fn of(native: bool) -> Self {
+        if native { Self::Native } else { Self::Generic }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Auto, Self::Native, Self::Generic]
+            .into_iter()
+            .find(|mode| mode.name() == name)
+    }
+}
+
 /// Which hook an interface got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
@@ -26,57 +45,41 @@ pub struct Attached {
     pub interface: String,
     /// Whether it runs in the driver.
     pub native: bool,
+    /// Whether it is in the place of the program of an earlier run, and no packet got past both.
+    pub without_a_gap: bool,
 }
 
-/// Attaches the program to one interface. It is detached when the program is dropped.
-pub(super) fn attach(
-    program: &mut Xdp,
-    interface: &str,
+/// Attaches to `interface` by `attach`, and tells whether that was in the driver.
+pub(super) fn in_mode<T>(
     mode: Mode,
-) -> Result<(XdpLinkId, Attached), XdpError> {
-    let attached = |native| {
-        let interface = interface.to_owned();
-        move |link| (link, Attached { interface, native })
-    };
+    interface: &str,
+    mut attach: impl FnMut(XdpMode) -> Result<T, ProgramError>,
+) -> Result<(T, bool), XdpError> {
+    let mut attach = |mode| attach(mode).map_err(|source| refusal(interface, source));
     match mode {
-        Mode::Generic => try_attach(program, interface, XdpMode::Skb).map(attached(false)),
-        Mode::Native => try_attach(program, interface, XdpMode::Driver).map(attached(true)),
-        Mode::Auto => match try_attach(program, interface, XdpMode::Driver) {
-            Err(XdpError::NotSupported { .. }) => {
-                try_attach(program, interface, XdpMode::Skb).map(attached(false))
-            }
-            outcome => outcome.map(attached(true)),
+        Mode::Generic => Ok((attach(XdpMode::Skb)?, false)),
+        Mode::Native => Ok((attach(XdpMode::Driver)?, true)),
+        Mode::Auto => match attach(XdpMode::Driver) {
+            Err(XdpError::NotSupported { .. }) => Ok((attach(XdpMode::Skb)?, false)),
+            outcome => Ok((outcome?, true)),
         },
     }
 }
 
-fn try_attach(program: &mut Xdp, interface: &str, mode: XdpMode) -> Result<XdpLinkId, XdpError> {
-    let interface_name = interface.to_owned();
-    match program.attach(interface, mode) {
-        Ok(link) => Ok(link),
-        Err(ProgramError::UnknownInterface { .. }) => Err(XdpError::NoInterface {
-            interface: interface_name,
-        }),
-        Err(source) => Err(match errno(&source) {
-            Some(Errno::EPERM | Errno::EACCES) => XdpError::Permission,
-            Some(Errno::EBUSY | Errno::EEXIST) => XdpError::Busy {
-                interface: interface_name,
-            },
-            Some(Errno::ENODEV) => XdpError::NoInterface {
-                interface: interface_name,
-            },
-            // What drivers answer that have no XDP, or not with this MTU, offload or number of queues.
-            Some(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ERANGE | Errno::ENOSPC) => {
-                XdpError::NotSupported {
-                    interface: interface_name,
-                    source,
-                }
-            }
-            _ => XdpError::Attach {
-                interface: interface_name,
-                source,
-            },
-        }),
+pub(super) fn refusal(interface: &str, source: ProgramError) -> XdpError {
+    let interface = interface.to_owned();
+    if matches!(source, ProgramError::UnknownInterface { .. }) {
+        return XdpError::NoInterface { interface };
+    }
+    match errno(&source) {
+        Some(Errno::EPERM | Errno::EACCES) => XdpError::Permission,
+        Some(Errno::EBUSY | Errno::EEXIST) => XdpError::Busy { interface },
+        Some(Errno::ENODEV) => XdpError::NoInterface { interface },
+        // What drivers answer that have no XDP, or not with this MTU, offload or number of queues.
+        Some(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ERANGE | Errno::ENOSPC) => {
+            XdpError::NotSupported { interface, source }
+        }
+        _ => XdpError::Attach { interface, source },
     }
 }
 

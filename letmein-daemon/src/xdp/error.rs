@@ -26,6 +26,23 @@ pub enum XdpError {
          section [gate] does without"
     )]
     Load(#[source] EbpfError),
+    /// The kernel is older than what the program needs.
+    #[error(
+        "the XDP program needs Linux 5.18 or newer, and this is {0}; upgrade, or set xdp = \"off\" in section [gate] to \
+         check knocks in userspace"
+    )]
+    OldKernel(String),
+    /// A map is larger than the memory that the kernel gives this process.
+    #[error(
+        "the kernel has no memory for BPF map {map}; set lower seen-salts and pending-challenges in section [gate] or \
+         max-leases in section [firewall], or give letmeind more (`MemoryMax=` of its unit)"
+    )]
+    Memory {
+        /// The map's name.
+        map: String,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
     /// The object lacks a map or the program.
     #[error("the XDP object has no {0}; it does not belong to this letmeind")]
     Missing(&'static str),
@@ -45,13 +62,13 @@ pub enum XdpError {
     /// The messages of a build for debugging cannot be read.
     #[error("the messages of the XDP program cannot be read: {0}")]
     Log(#[source] aya_log::Error),
-    /// The ring buffer cannot be waited for.
-    #[error("cannot wait for silent knocks")]
+    /// The ring buffer cannot be handed on.
+    #[error("the ring buffer of silent knocks cannot be handed on")]
     Ring(#[source] std::io::Error),
-    /// The pinned map cannot be used.
+    /// The folder for what outlives the process cannot be used.
     #[error(
-        "cannot pin the nonces of silent knocks in {}; is a BPF file system mounted there (`mount -t bpf bpf \
-         /sys/fs/bpf`), and is pin-directory in section [gate] a folder in it?",
+        "nothing can be kept in {}; is a BPF file system mounted there (`mount -t bpf bpf /sys/fs/bpf`), and is \
+         pin-directory in section [gate] a folder in it, of root's?",
         folder.display()
     )]
     Pin {
@@ -60,6 +77,9 @@ pub enum XdpError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// Interfaces cannot be asked for.
+    #[error("cannot ask the kernel for network interfaces")]
+    Interfaces(#[source] std::io::Error),
     /// No such interface.
     #[error("there is no network interface {interface:?}; `ip link` lists them, gate.interfaces names them")]
     NoInterface {
@@ -69,7 +89,8 @@ pub enum XdpError {
     /// Another XDP program is attached.
     #[error(
         "another XDP program is attached to {interface:?}; `bpftool net show dev {interface}` tells whose, and \
-         `ip link set dev {interface} xdp off` (or `xdpgeneric off`) removes one that nobody needs"
+         `ip link set dev {interface} xdp off` (or `xdpgeneric off`) removes one that nobody needs; one that a letmeind \
+         with another pin-directory has left there, its `letmeind down` removes"
     )]
     Busy {
         /// The interface.

@@ -1,19 +1,21 @@
 //! The gate in the kernel: the loaded program and its maps.
 
 use super::{
-    attach::{self, Attached, Mode},
+    attach::{Attached, Mode},
     error::XdpError,
-    knocks::Knocks,
+    hooks::Hooks,
+    kernel,
     object::Object,
     packet_log::PacketLog,
-    pin,
+    pin::{self, Pins, Record},
+    refused::RefusedPackets,
     shield::{Shield, ShieldPlan},
 };
 use crate::silent::tags::{Change, EPOCHS};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
-    programs::{ProgramError, Xdp, xdp::XdpLinkId},
+    programs::{ProgramError, Xdp},
 };
 use letmein_common::{
     UserId,
@@ -22,11 +24,15 @@ use letmein_common::{
     keccak::LANES,
     maps::{Pending, PendingKey, PermitKey, Settings},
     reason::Counters,
+    sample::Refused,
     shield::RULES,
 };
 use log::Log;
 use nix::errno::Errno;
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 /// The name of the program in the object.
 const PROGRAM: &str = "letmein";
@@ -47,6 +53,8 @@ pub struct Plan<'a> {
     pub silent: Option<SilentPlan<'a>>,
     /// What the shield takes, if there are ports that it is about.
     pub shield: Option<ShieldPlan>,
+    /// Where to pin what outlives the process; without, nothing does.
+    pub pins: Option<Pins>,
 }
 
 /// What silent knocks take besides.
@@ -55,19 +63,30 @@ pub struct SilentPlan<'a> {
     pub keys: Vec<(UserId, &'a KeyedStates)>,
     /// Pairs of user and resource.
     pub pairs: usize,
-    /// Where the nonces of accepted knocks are pinned; `None` keeps them as long as the program.
-    pub pin_directory: Option<PathBuf>,
 }
 
-/// The loaded program. Dropping it detaches and unloads it.
+/// A ring buffer that another process may read.
+pub struct RingBuffer {
+    /// The map.
+    pub descriptor: OwnedFd,
+    /// How many bytes of data it holds.
+    pub size: u32,
+}
+
+/// The loaded program. Dropping it detaches and unloads it, but from where a pin holds it.
 pub struct KernelGate {
     ebpf: Ebpf,
-    links: std::collections::HashMap<String, XdpLinkId>,
+    hooks: Hooks,
     tags: HashMap<MapData, u64, [u64; 5]>,
     remembers: bool,
     shield: Option<Shield>,
     pending: HashMap<MapData, PendingKey, Pending>,
     counters: PerCpuArray<MapData, Counters>,
+    /// What the programs before this one have counted.
+    counted: Counters,
+    refused: RefusedPackets,
+    records: Vec<(Record, MapData)>,
+    pins: Option<Pins>,
 }
 
 impl KernelGate {
@@ -81,10 +100,17 @@ impl KernelGate {
         };
         let mut loader = EbpfLoader::new();
         let mut remembers = false;
-        if let Some(folder) = silent.and_then(|silent| silent.pin_directory.as_deref()) {
-            let pinned = pin::prepare(folder, nonces)?;
-            loader.map_pin_path("NONCES", pinned.path);
-            remembers = pinned.exists;
+        let mut pinned = Vec::new();
+        if let Some(pins) = &plan.pins {
+            let salts = pins.map(pin::SALTS, plan.seen_salts.max(1))?;
+            loader.map_pin_path("SALTS", salts.path);
+            pinned.push(pin::SALTS);
+            if silent.is_some() {
+                let nonces = pins.map(pin::NONCES, nonces)?;
+                loader.map_pin_path("NONCES", nonces.path);
+                remembers = nonces.exists;
+                pinned.push(pin::NONCES);
+            }
         }
         let mut ebpf = loader
             .override_global("SETTINGS", &plan.settings, true)
@@ -104,9 +130,17 @@ impl KernelGate {
                 plan.shield.as_ref().map_or(1, |shield| shield.leases.max(1)),
             )
             .load(object.bytes())
-            .map_err(load_error)?;
+            .map_err(|error| kernel::blame(load_error(error)))?;
+        let mut records = Vec::new();
+        if let Some(pins) = &plan.pins {
+            for record in pinned {
+                records.push((record, pins.open_record(record)?));
+            }
+        }
         // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
-        program_mut(&mut ebpf)?.load().map_err(verifier_error)?;
+        program_mut(&mut ebpf)?
+            .load()
+            .map_err(|error| kernel::blame(verifier_error(error)))?;
         fill_users(&mut ebpf, plan)?;
         if let Some(silent) = silent {
             fill_keys(take(&mut ebpf, "SILENT_KEYS")?, "SILENT_KEYS", &silent.keys)?;
@@ -117,27 +151,61 @@ impl KernelGate {
         let pending = take(&mut ebpf, "PENDING")?;
         let counters = take(&mut ebpf, "COUNTERS")?;
         let tags = take(&mut ebpf, "TAGS")?;
+        let refused = RefusedPackets::new(take(&mut ebpf, "REFUSED")?, take(&mut ebpf, "ROUND")?);
         Ok(Self {
             ebpf,
-            links: std::collections::HashMap::new(),
+            hooks: Hooks::new(plan.pins.clone()),
             tags,
             remembers,
             shield,
             pending,
             counters,
+            counted: Counters::default(),
+            refused,
+            records,
+            pins: plan.pins.clone(),
         })
     }
 
-    /// Attaches the program to an interface, instead of to one that had this name before.
-    pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, XdpError> {
-        let program = program_mut(&mut self.ebpf)?;
-        if let Some(link) = self.links.remove(interface) {
-            // Nothing is left to detach where the interface has gone.
-            let _gone = program.detach(link);
+    /// Knows the challenges that are pending in another one, and takes the interfaces that it is on without pins.
+    pub fn succeed(&mut self, other: &mut Self) -> Result<(), XdpError> {
+        for pending in &other.pending {
+            // What is not there any more was answered, or has made way.
+            let Ok((exchange, pending)) = pending else {
+                continue;
+            };
+            self.expect_response(&exchange, &pending)?;
         }
-        let (link, attached) = attach::attach(program, interface, mode)?;
-        self.links.insert(interface.to_owned(), link);
-        Ok(attached)
+        let given = other.hooks.give_up(program_mut(&mut other.ebpf)?);
+        self.hooks.take(given);
+        Ok(())
+    }
+
+    /// Counts on from what another one has counted, which sees no packets any more.
+    pub fn count_on(&mut self, other: &Self) -> Result<(), XdpError> {
+        self.counted = other.counters()?;
+        Ok(())
+    }
+
+    /// Pins the records again, if another one has pinned its own instead.
+    pub fn keep_records(&self) -> Result<(), XdpError> {
+        let Some(pins) = &self.pins else {
+            return Ok(());
+        };
+        self.records
+            .iter()
+            .try_for_each(|(record, map)| pins.keep(*record, map))
+    }
+
+    /// Attaches the program to an interface: in the place of the one that an earlier run has left there, and instead of to
+    /// an interface that had this name before.
+    pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, XdpError> {
+        self.hooks.attach(program_mut(&mut self.ebpf)?, interface, mode)
+    }
+
+    /// Detaches what an earlier run has attached anywhere else.
+    pub fn detach_others(&mut self) -> Result<(), XdpError> {
+        self.hooks.release_others()
     }
 
     /// The kernel's number of the loaded program.
@@ -176,18 +244,33 @@ impl KernelGate {
         self.shield.take()
     }
 
-    /// The silent knocks, once. Needs a runtime.
-    pub fn knocks(&mut self) -> Result<Knocks, XdpError> {
-        Knocks::new(take(&mut self.ebpf, "KNOCKS")?).map_err(XdpError::Ring)
+    /// The ring buffer with silent knocks, for whoever reads it.
+    pub fn knocks(&self) -> Result<RingBuffer, XdpError> {
+        let Some(Map::RingBuf(map)) = self.ebpf.map("KNOCKS") else {
+            return Err(XdpError::Missing("KNOCKS"));
+        };
+        let failed = |source| XdpError::Map {
+            map: "KNOCKS",
+            source,
+        };
+        Ok(RingBuffer {
+            size: map.info().map_err(failed)?.max_entries(),
+            descriptor: map.fd().as_fd().try_clone_to_owned().map_err(XdpError::Ring)?,
+        })
     }
 
-    /// What the program has counted since it was loaded, over all CPUs.
+    /// A few of the packets that were refused since this was called last.
+    pub fn refused(&mut self) -> Result<Vec<Refused>, XdpError> {
+        self.refused.next_round()
+    }
+
+    /// What the program and those before it have counted since this process began, over all CPUs.
     pub fn counters(&self) -> Result<Counters, XdpError> {
         let cpus = self.counters.get(&0, 0).map_err(|source| XdpError::Map {
             map: "COUNTERS",
             source,
         })?;
-        let mut sum = Counters::default();
+        let mut sum = self.counted;
         for counters in cpus.iter() {
             sum.add(counters);
         }
@@ -235,7 +318,9 @@ fn fill_keys(
     users: &[(UserId, &KeyedStates)],
 ) -> Result<(), XdpError> {
     for (user, states) in users {
-        keys.insert(user, *states.lanes(), 0)
+        // By reference: a copy on the stack would not be wiped.
+        let lanes: &[u64; 2 * LANES] = &states.lanes();
+        keys.insert(user, lanes, 0)
             .map_err(|source| XdpError::Map { map, source })?;
     }
     Ok(())
@@ -276,7 +361,17 @@ fn load_error(error: EbpfError) -> XdpError {
     {
         return XdpError::Permission;
     }
-    XdpError::Load(error)
+    match error {
+        EbpfError::MapError(MapError::CreateError { name, io_error, .. })
+            if io_error.kind() == io::ErrorKind::OutOfMemory =>
+        {
+            XdpError::Memory {
+                map: name,
+                source: io_error,
+            }
+        }
+        error => XdpError::Load(error),
+    }
 }
 
 /// Without `CAP_PERFMON` a program may do less, and the verifier says so where it does more. To root, the same error

@@ -1,19 +1,24 @@
 //! The XDP program in the kernel: loading it, attaching it, and the maps behind it.
 
 mod attach;
+mod before;
 mod error;
+mod hooks;
+mod kernel;
 mod kernel_gate;
-mod knocks;
+mod link;
 mod object;
 mod packet_log;
 mod pin;
+mod refused;
 mod shield;
 
 pub use attach::{Attached, Mode};
+pub use before::Before;
 pub use error::XdpError;
-pub use kernel_gate::{KernelGate, Plan, SilentPlan};
-pub use knocks::Knocks;
+pub use hooks::{forget, is_attached};
+pub use kernel_gate::{KernelGate, Plan, RingBuffer, SilentPlan};
 pub use object::Object;
 pub use packet_log::PacketLog;
-pub use pin::forget;
+pub use pin::Pins;
 pub use shield::{Shield, ShieldPlan};

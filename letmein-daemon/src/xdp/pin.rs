@@ -1,69 +1,237 @@
-//! What outlives the process: the map of the nonces that were accepted, pinned in a BPF file system.
+//! What outlives the process, in a folder of a BPF file system: the records of what was accepted, so that nothing is
+//! accepted twice, and the links that hold the program on its interfaces.
 
-use super::error::XdpError;
-use aya::maps::{MapInfo, MapType};
-use letmein_common::maps::NonceKey;
-use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use super::{attach::Mode, error::XdpError, link::BpfLink};
+use crate::instance;
+use aya::maps::{MapData, MapInfo, MapType};
+use letmein_common::maps::{NonceKey, SaltKey};
+use nix::{
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+    unistd::geteuid,
+};
 use std::{
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 use tracing::warn;
 
-/// The name of the pinned map. The number changes with the meaning of its elements.
-const NONCES: &str = "nonces-1";
+/// A record that is pinned. The number in the name changes with the meaning of its elements.
+#[derive(Clone, Copy)]
+pub(super) struct Record {
+    file: &'static str,
+    key_size: usize,
+}
 
-/// The place of the map.
-pub(super) struct Pinned {
+/// All of them.
+pub(super) const RECORDS: [Record; 2] = [NONCES, SALTS];
+/// The nonces of the silent knocks that were accepted.
+pub(super) const NONCES: Record = Record {
+    file: "nonces-1",
+    key_size: size_of::<NonceKey>(),
+};
+/// The salts of the challenge knocks that were.
+pub(super) const SALTS: Record = Record {
+    file: "salts-1",
+    key_size: size_of::<SaltKey>(),
+};
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    folder: PathBuf,
+    /// The network namespace: others may use the same folder, with interfaces of the same numbers.
+    namespace: u64,
+}
+
+/// The place of a record.
+pub(super) struct PinnedMap {
     pub path: PathBuf,
     /// The map of an earlier run is there, and can be gone on with.
     pub exists: bool,
 }
 
-/// Makes the folder, for root only, and looks for the map of an earlier run. One that cannot hold `capacity` nonces of
-/// ours is removed: it is made anew, and remembers nothing.
-pub(super) fn prepare(folder: &Path, capacity: u32) -> Result<Pinned, XdpError> {
-    let failed = |source: io::Error| XdpError::Pin {
-        folder: folder.to_owned(),
-        source,
-    };
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
-    }
-    let file_system = statfs(folder).map_err(|errno| failed(errno.into()))?;
-    if file_system.filesystem_type() != BPF_FS_MAGIC {
-        return Err(failed(io::Error::other("it is in no BPF file system")));
-    }
-    let path = folder.join(NONCES);
-    let exists = path.exists();
-    if exists && !fits(&path, capacity) {
-        warn!(
-            "{} is not the map that this configuration needs (was seen-salts changed?): it is made anew",
-            path.display()
-        );
-        fs::remove_file(&path).map_err(failed)?;
-        return Ok(Pinned { path, exists: false });
-    }
-    Ok(Pinned { path, exists })
+/// A link that is pinned.
+pub(super) struct PinnedLink {
+    pub path: PathBuf,
+    /// The number of the interface that it was made for.
+    pub interface: u32,
+    /// What the configuration said then.
+    pub mode: Mode,
 }
 
-fn fits(path: &Path, capacity: u32) -> bool {
+impl Pins {
+    /// Makes the folder, for root only.
+    pub fn open(folder: &Path) -> Result<Self, XdpError> {
+        make(folder).map_err(|source| XdpError::Pin {
+            folder: folder.to_owned(),
+            source,
+        })
+    }
+
+    /// The folder, if an earlier run has made it.
+    pub(super) fn existing(folder: &Path) -> Result<Option<Self>, XdpError> {
+        let look = || {
+            if !folder.try_exists()? {
+                return Ok(None);
+            }
+            Ok(Some(Self {
+                folder: folder.to_owned(),
+                namespace: instance::namespace().map_err(io::Error::other)?,
+            }))
+        };
+        look().map_err(|source| XdpError::Pin {
+            folder: folder.to_owned(),
+            source,
+        })
+    }
+
+    /// Looks for the map of an earlier run. One that cannot hold `capacity` elements of ours is removed: it is made anew,
+    /// and remembers nothing.
+    pub(super) fn map(&self, record: Record, capacity: u32) -> Result<PinnedMap, XdpError> {
+        let path = self.record(record);
+        let exists = path.exists();
+        if exists && !fits(&path, record, capacity) {
+            warn!(
+                "{} is not the map that this configuration needs (was seen-salts changed?): it is made anew",
+                path.display()
+            );
+            fs::remove_file(&path).map_err(|source| self.failed(source))?;
+            return Ok(PinnedMap { path, exists: false });
+        }
+        Ok(PinnedMap { path, exists })
+    }
+
+    /// Where the link for this interface is pinned.
+    pub(super) fn link(&self, interface: u32, mode: Mode) -> PinnedLink {
+        let name = format!("link-{}-{interface}-{}", self.namespace, mode.name());
+        PinnedLink {
+            path: self.folder.join(name),
+            interface,
+            mode,
+        }
+    }
+
+    /// All links of this network namespace. Those that hold nothing any more, as their interface is gone, are removed,
+    /// whosever they were.
+    pub(super) fn links(&self) -> Result<Vec<PinnedLink>, XdpError> {
+        let links = || {
+            let mut links = Vec::new();
+            for entry in fs::read_dir(&self.folder)? {
+                let name = entry?.file_name();
+                let Some((namespace, interface, mode)) = name.to_str().and_then(parse) else {
+                    continue;
+                };
+                let path = self.folder.join(&name);
+                match BpfLink::open(&path).and_then(|link| link.info()) {
+                    Ok(info) if info.interface.is_none() => fs::remove_file(&path)?,
+                    Ok(_) if namespace == self.namespace => links.push(PinnedLink {
+                        path,
+                        interface,
+                        mode,
+                    }),
+                    Ok(_) => {}
+                    // Somebody else has just removed it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(links)
+        };
+        links().map_err(|source| self.failed(source))
+    }
+
+    /// The error about something in this folder.
+    pub(super) fn failed(&self, source: io::Error) -> XdpError {
+        XdpError::Pin {
+            folder: self.folder.clone(),
+            source,
+        }
+    }
+
+    /// Where this record is pinned.
+    pub(super) fn record(&self, record: Record) -> PathBuf {
+        self.folder.join(record.file)
+    }
+
+    /// The map that is pinned.
+    pub(super) fn open_record(&self, record: Record) -> Result<MapData, XdpError> {
+        MapData::from_pin(self.record(record)).map_err(|error| self.failed(io::Error::other(error)))
+    }
+
+    /// Pins this map as the record, if another one is pinned there.
+    pub(super) fn keep(&self, record: Record, map: &MapData) -> Result<(), XdpError> {
+        let path = self.record(record);
+        let other = |error| self.failed(io::Error::other(error));
+        let ours = map.info().map_err(other)?.id();
+        if MapInfo::from_pin(&path).is_ok_and(|pinned| pinned.id() == ours) {
+            return Ok(());
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed(error)),
+            _ => {}
+        }
+        map.pin(&path)
+            .map_err(|error| self.failed(io::Error::other(error)))
+    }
+
+    /// Removes the records: what is accepted from now on will not be noted there.
+    pub(super) fn remove_records(&self) -> io::Result<()> {
+        for record in RECORDS {
+            match fs::remove_file(self.record(record)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the folder, if nothing is in it.
+    pub(super) fn tidy(&self) {
+        // Another network namespace may have links there.
+        let _in_use = fs::remove_dir(&self.folder);
+    }
+}
+
+fn make(folder: &Path) -> io::Result<Pins> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // Anybody may make a folder in some BPF file systems.
+    let found = fs::symlink_metadata(folder)?;
+    if !found.is_dir() || found.uid() != geteuid().as_raw() {
+        return Err(io::Error::other("it is there, but it is not a folder of root's"));
+    }
+    if found.mode() & 0o077 != 0 {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    if statfs(folder)?.filesystem_type() != BPF_FS_MAGIC {
+        // Where it does not belong it is of no use to anybody.
+        let _in_use = fs::remove_dir(folder);
+        return Err(io::Error::other("it is in no BPF file system"));
+    }
+    Ok(Pins {
+        folder: folder.to_owned(),
+        namespace: instance::namespace().map_err(io::Error::other)?,
+    })
+}
+
+fn fits(path: &Path, record: Record, capacity: u32) -> bool {
     let Ok(found) = MapInfo::from_pin(path) else {
         return false;
     };
     matches!(found.map_type(), Ok(MapType::LruHash))
-        && usize::try_from(found.key_size()) == Ok(size_of::<NonceKey>())
+        && usize::try_from(found.key_size()) == Ok(record.key_size)
         && found.value_size() == 1
         && found.max_entries() == capacity
 }
 
-/// Removes what an earlier run has pinned: what is accepted from now on will not be recorded there.
-pub fn forget(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(NONCES)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+/// Reads the name of a link's pin.
+fn parse(name: &str) -> Option<(u64, u32, Mode)> {
+    let mut parts = name.strip_prefix("link-")?.splitn(3, '-');
+    let namespace = parts.next()?.parse().ok()?;
+    let interface = parts.next()?.parse().ok()?;
+    Some((namespace, interface, Mode::from_name(parts.next()?)?))
 }

@@ -102,11 +102,12 @@ impl Cases {
         }
     }
 
-    /// One user, one resource, and a token bucket that is looked at but never empty.
+    /// One user, one resource, and token buckets that are looked at but never empty.
     pub fn plan(&self) -> Plan<'_> {
         Plan {
             settings: Settings {
                 limit: Limit::new(1_000_000_000, u32::MAX),
+                budget: Limit::new(1_000_000_000, u32::MAX),
                 prefixes: Prefixes::new(32, 56),
                 control_port: DEFAULT_CONTROL_PORT.into(),
                 answer_strangers: 0,
@@ -125,8 +126,8 @@ impl Cases {
             silent: Some(SilentPlan {
                 keys: vec![(USER, &self.silent.mac)],
                 pairs: 1,
-                pin_directory: None,
             }),
+            pins: None,
             shield: Some(ShieldPlan {
                 rules: vec![(Protocol::Tcp, PROTECTED, PortRule::shielded(PROTECTED, 128))],
                 leases: OTHERS + 1,

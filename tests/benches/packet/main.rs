@@ -5,6 +5,7 @@
 //! whatever else this machine does hits all of them; medians over the rounds are compared, and nothing absolute.
 
 mod cases;
+mod cpus;
 mod native;
 
 use anyhow::{Context as _, bail};
@@ -13,7 +14,10 @@ use aya::{
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use cases::{Case, Cases, Counted};
-use letmein_daemon::xdp::{KernelGate, Object};
+use letmein_daemon::{
+    gatekeeper::ring::Knocks,
+    xdp::{KernelGate, Object},
+};
 use letmein_tests::figures::{self, Figures};
 const ROUNDS: u32 = 41;
 /// Runs in a row of a cheap packet, and of one that costs a MAC.
@@ -38,7 +42,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
-    let mut knocks = runtime.block_on(async { gate.knocks() })?;
+    let ring = gate.knocks()?;
+    let mut knocks = runtime.block_on(async { Knocks::new(ring.descriptor, ring.size as usize) })?;
     let (knock, replayed) = cases.replayed();
     run(gate.program()?, &knock, 1)?;
     let mut hot = cases.hot();
@@ -49,8 +54,13 @@ fn main() -> anyhow::Result<()> {
         verify(&gate, case)?;
     }
 
+    if std::env::args().any(|argument| argument == "--cpus") {
+        return cpus::run(gate.program()?, &hot);
+    }
+
     let mut figures = Figures::default();
-    for _ in 0..ROUNDS {
+    let rounds = if figures::quick() { 1 } else { ROUNDS };
+    for _ in 0..rounds {
         figures.add("bare_ns", run(bare, &hot[0].frame, CHEAP)?.1);
         for case in &hot {
             let repeat = if case.is_dear() { DEAR } else { CHEAP };
@@ -64,7 +74,7 @@ fn main() -> anyhow::Result<()> {
             figures.add("silent_genuine_ns", run(gate.program()?, &knock, 1)?.1);
         }
         // Or the ring buffer would overflow.
-        runtime.block_on(knocks.ready(|_| ()))?;
+        runtime.block_on(knocks.ready(async |_: &_| ()))?;
         figures.add("native_hmac_ns", native::hmac(DEAR));
     }
 

@@ -18,8 +18,9 @@ fn of_the_readme() {
 
 #[test]
 fn of_the_client() {
-    // The key is made by the document.
-    Story::begin().tell("docs/client.md");
+    let story = Story::begin();
+    story.configure_gate();
+    story.tell("docs/client.md");
 }
 
 #[test]
@@ -27,4 +28,25 @@ fn of_firewalls() {
     let story = Story::begin();
     story.configure_gate();
     story.tell("docs/firewalls.md");
+}
+
+#[test]
+fn of_switching() {
+    let story = Story::begin();
+    let key = "5a".repeat(32);
+    story.put_on_gate(
+        "/etc/letmeind.conf",
+        &format!(
+            "[GENERAL]\nport = 5800 / tcp, udp\n\
+             [NFTABLES]\nfamily = inet\ntable = filter\nchain-input = LETMEIN-INPUT\ntimeout = 600\n\
+             [KEYS]\n00000001 = {key}\n[RESOURCES]\n0000001A = port: 22 / users: 00000001\n"
+        ),
+    );
+    story.put_on_client(
+        "/etc/letmein.conf",
+        &format!(
+            "[CLIENT]\ndefault-user = 00000001\n[KEYS]\n00000001 = {key}\n[RESOURCES]\n0000001A = port: 22\n"
+        ),
+    );
+    story.tell("docs/switching.md");
 }

@@ -12,7 +12,12 @@ const PLACES: &[(&str, &str)] = &[
 ];
 
 /// The documents of which a story is told.
-const TOLD: &[&str] = &["README.md", "docs/client.md", "docs/firewalls.md"];
+const TOLD: &[&str] = &[
+    "README.md",
+    "docs/client.md",
+    "docs/firewalls.md",
+    "docs/switching.md",
+];
 
 /// What an indented line begins with that should be in a block with a mark.
 const PROGRAMS: &[&str] = &[

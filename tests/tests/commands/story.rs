@@ -18,6 +18,8 @@ const NAME: &str = "gate.example.org";
 const INTERFACE: &str = "eth0";
 /// The configuration of a server whose own document is another one.
 const CONFIGURATION: &str = "
+    [daemon]
+    user = \"64321\"
     [gate]
     interfaces = [\"eth0\"]
     [resources.ssh]
@@ -26,15 +28,20 @@ const CONFIGURATION: &str = "
     [resources.vpn]
     id = \"00000002\"
     ports = [\"udp/51820\"]
-    [users.alice]
+";
+/// Who has the key that the client's document makes by hand.
+const USER: &str = "
+    [users.by-hand]
     id = \"0000001A\"
-    key-file = \"alice.key\"
+    key-file = \"by-hand.key\"
     resources = [\"ssh\", \"vpn\"]
 ";
 
 pub struct Story {
     gate: Household,
     client: Household,
+    /// What the server printed for a new user, and who types on the client pastes.
+    invitation: String,
     serving: Option<Child>,
     _sshd: Sshd,
     _lab: Lab,
@@ -65,6 +72,7 @@ impl Story {
         Self {
             gate,
             client,
+            invitation: String::new(),
             serving: None,
             _sshd: sshd,
             _lab: lab,
@@ -73,14 +81,15 @@ impl Story {
 
     /// The server of a document that is about something else.
     pub fn configure_gate(&self) {
-        self.configure_gate_with(&"5a".repeat(32));
+        self.put_on_gate("/etc/letmein/letmeind.toml", CONFIGURATION);
     }
 
-    fn configure_gate_with(&self, key: &str) {
-        self.gate
-            .write("/etc/letmein/letmeind.toml", CONFIGURATION, "600")
-            .unwrap();
-        self.gate.write("/etc/letmein/alice.key", key, "600").unwrap();
+    pub fn put_on_gate(&self, file: &str, text: &str) {
+        self.gate.write(file, text, "600").unwrap();
+    }
+
+    pub fn put_on_client(&self, file: &str, text: &str) {
+        self.client.write(file, text, "600").unwrap();
     }
 
     /// Types everything that is in this document.
@@ -118,9 +127,18 @@ impl Story {
         block.commands().count()
     }
 
-    fn type_in(&self, place: &str, command: &str) {
+    fn type_in(&mut self, place: &str, command: &str) {
         let household = if place == "gate" { &self.gate } else { &self.client };
-        eprint!("{}", household.run(command).unwrap());
+        let pasted = if command.ends_with(" -") {
+            self.invitation.as_str()
+        } else {
+            ""
+        };
+        let said = household.run_with_input(command, pasted).unwrap();
+        eprint!("{said}");
+        if let Some(line) = said.lines().find(|line| line.starts_with("letmein://")) {
+            self.invitation = format!("{line}\n");
+        }
     }
 
     /// A server for a document that is about something else, with the client's key.
@@ -129,7 +147,9 @@ impl Story {
             return;
         }
         if let Ok(key) = self.client.run("cat ~/.config/letmein/home.key") {
-            self.configure_gate_with(&key);
+            let configuration = format!("{CONFIGURATION}{USER}");
+            self.put_on_gate("/etc/letmein/letmeind.toml", &configuration);
+            self.put_on_gate("/etc/letmein/by-hand.key", &key);
         }
         self.serve("letmeind run");
     }

@@ -13,6 +13,7 @@ use letmein_tests::{
     gate::{Gate, configuration, program},
     lab::Outcome,
     letmeind::Letmeind,
+    memory_limit::MemoryLimit,
 };
 use scene::{Scene, assert_error};
 use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt as _};
@@ -30,14 +31,14 @@ const WITHOUT_BPF: &[&str] = &[
     "--inh-caps",
     "-all",
     "--bounding-set",
-    "-all,+net_admin",
+    "-all,+net_admin,+setuid,+setgid,+setpcap",
 ];
 const WITHOUT_PERFMON: &[&str] = &[
     "setpriv",
     "--inh-caps",
     "-all",
     "--bounding-set",
-    "-all,+net_admin,+bpf",
+    "-all,+net_admin,+setuid,+setgid,+setpcap,+bpf",
 ];
 
 #[test]
@@ -88,6 +89,23 @@ fn no_capability_for_bpf() {
         .under(WITHOUT_BPF)
         .start()
         .unwrap();
+}
+
+/// Less than the maps take: the error names the first for which there was nothing left.
+#[test]
+fn no_memory_for_a_map() {
+    let scene = Scene::new();
+    let limit = MemoryLimit::new(64 << 20).unwrap();
+    let starter = limit.starter();
+    let starter: Vec<_> = starter.iter().map(String::as_str).collect();
+    assert_eq!(scene.ssh(), Outcome::Open);
+    scene.fails_closed(
+        scene.letmeind("seen-salts = 4000000").under(&starter),
+        &["the kernel has no memory for BPF map SALTS; set lower seen-salts"],
+    );
+    // It is enough for smaller ones.
+    let gate = scene.letmeind("").under(&starter).start().unwrap();
+    assert_eq!(scene.knock(&gate, "knock"), 0);
 }
 
 #[test]

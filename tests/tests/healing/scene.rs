@@ -1,6 +1,7 @@
 //! A gate with guests whose leases have different times left.
 
 use letmein_tests::{
+    bpffs::BpfFs,
     gate::{Gate, KEY, configuration},
     lab::{Lab, Outcome},
     letmeind::Letmeind,
@@ -22,6 +23,7 @@ const OTHERS: &str =
 /// The server has a service on port 22. The client knocks; the other host never does.
 pub struct Scene {
     pub lab: Lab,
+    bpffs: BpfFs,
     _service: TcpListener,
     mode: &'static str,
     table: &'static str,
@@ -45,6 +47,7 @@ impl Scene {
         let service = lab.server.listen(22).unwrap();
         Self {
             lab,
+            bpffs: BpfFs::mount().unwrap(),
             _service: service,
             mode,
             table,
@@ -54,7 +57,8 @@ impl Scene {
 
     pub fn letmeind(&self) -> Letmeind<'_> {
         let firewall = format!("max-leases = 100000\n{}", self.mode);
-        let configuration = configuration("rate = 1000\nburst = 1000", &firewall, "1h");
+        let gate = format!("rate = 1000\nburst = 1000\n{}", self.bpffs.setting());
+        let configuration = configuration(&gate, &firewall, "1h");
         Letmeind::new(&self.lab.server, &configuration).unwrap()
     }
 

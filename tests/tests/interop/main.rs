@@ -35,6 +35,7 @@ macro_rules! each_way {
     };
 }
 
+mod imported;
 mod keys;
 mod our_client;
 mod scenario;

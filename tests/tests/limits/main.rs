@@ -6,6 +6,7 @@
     reason = "what a test cannot do without, it must fail without"
 )]
 
+mod budget;
 mod connections;
 mod flood;
 mod leases;

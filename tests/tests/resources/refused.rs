@@ -123,7 +123,7 @@ fn more_leases_than_there_may_be() {
     assert_eq!(alice(&lab.other, "10.77.2.1", "knock"), 0);
     assert_eq!(alice(&lab.client, SERVER, "knock"), 1);
     running
-        .wait_for("alice proved a knock on ssh from 10.77.1.2, but: 3 leases live already, which is firewall.max-leases")
+        .wait_for("alice proved a knock on ssh for 10.77.1.2, but: 3 leases live already, which is firewall.max-leases")
         .unwrap();
     for set in ["leases4", "leases4_udp_60000-61000"] {
         assert_eq!(leases(&lab.server, "letmein", set).unwrap().len(), 1, "{set}");

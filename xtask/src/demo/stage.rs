@@ -3,7 +3,10 @@
 use super::{letmeind::Letmeind, service};
 use crate::{paths, sh};
 use anyhow::{Context as _, bail};
-use letmein_tests::lab::{Host, Lab, Outcome};
+use letmein_tests::{
+    lab::{Host, Lab, Outcome},
+    letmeind::NOBODY,
+};
 use std::{
     fs,
     io::Write as _,
@@ -69,7 +72,7 @@ impl Stage {
         fs::write(
             &config,
             format!(
-                "[gate]\ninterfaces = [\"{first}\", \"{second}\"]\nxdp = \"native\"\ntransports = [\"udp\"]\n\n\
+                "[daemon]\nuser = \"{NOBODY}\"\n\n[gate]\ninterfaces = [\"{first}\", \"{second}\"]\nxdp = \"native\"\ntransports = [\"udp\"]\n\n\
                  [resources.ssh]\nid = \"00000001\"\nports = [\"tcp/{PORT}\"]\nlease = \"{lease}\"\n\n\
                  [users.alice]\nid = \"00000001\"\nkey-file = \"alice.key\"\nresources = [\"ssh\"]\n"
             ),

@@ -33,7 +33,17 @@ fn syntax_and_shape() {
         (
             "\n\n[gaet]",
             3,
-            "unknown field `gaet`, expected one of `gate`, `firewall`, `resources`, `users`",
+            "unknown field `gaet`, expected one of `daemon`, `gate`, `firewall`, `operator`, `resources`, `users`",
+        ),
+        (
+            "[daemon]\nusr = 1",
+            2,
+            "unknown field `usr`, expected `user` or `seccomp`",
+        ),
+        (
+            "[daemon]\nseccomp = \"on\"",
+            2,
+            "unknown variant `on`, expected one of `off`, `log`, `kill`",
         ),
         ("[firewall]\n\nclose = 1", 3, "unknown field `close`"),
         ("[users.a]\nid = \"1\"\nkeyfile = 1", 3, "unknown field `keyfile`"),
@@ -71,6 +81,11 @@ fn syntax_and_shape() {
         ("[resources.a]\nid = 00000001", 2, "written in quotes"),
         ("[resources.a]\nports = [22]", 2, "a port is written in quotes"),
         ("[users.a]\nkey = 1", 2, "a key is written in quotes"),
+        (
+            "[users.a]\nuntil = 2030-12-31",
+            2,
+            "a moment is written in quotes",
+        ),
         ("[users]\na = 1", 2, "expected a section [users.NAME]"),
         ("gate = 1", 1, "expected a section [gate]"),
     ] {
@@ -133,6 +148,11 @@ fn gate() {
         ("rate = -1", 3, "gate.rate is -1"),
         ("rate = 1000001", 3, "gate.rate is 1000001"),
         ("burst = 0", 3, "gate.burst is 0; it may be from 1"),
+        (
+            "hmac-budget = -1",
+            3,
+            "gate.hmac-budget is -1; it may be from 0 to 1000000",
+        ),
         ("source-prefix-ipv4 = 0", 3, "from 1 to 32"),
         ("source-prefix-ipv4 = 33", 3, "from 1 to 32"),
         ("source-prefix-ipv6 = 0", 3, "from 1 to 128"),
@@ -231,6 +251,11 @@ fn firewall() {
             "longer than firewall.max-lease (24h)",
         ),
         ("max-leases = 0", 4, "firewall.max-leases is 0"),
+        (
+            "max-opens-per-second = 0",
+            4,
+            "firewall.max-opens-per-second is 0",
+        ),
     ] {
         refused(&format!("{GATE}[firewall]\n{options}"), &[(line, part)]);
     }
@@ -377,6 +402,11 @@ fn users() {
         ),
         (format!("id = \"2\"\n{key}"), 10, "user \"a\" may open nothing"),
         (
+            format!("id = \"2\"\n{key}resources = [\"ssh\"]\nuntil = \"2030-12-31\""),
+            14,
+            "until = \"2030-12-31\" is no moment; write it in UTC, such as",
+        ),
+        (
             format!("id = \"2\"\n{key}resources = []"),
             13,
             "or all with [\"*\"]",
@@ -499,4 +529,52 @@ fn a_resource_without_a_usable_id_may_still_be_named() {
         "{GATE}[resources.ssh]\nid = \"x\"\nports = [\"tcp/22\"]\n[users.a]\nid = \"1\"\nkey = \"{KEY}\"\nresources = [\"ssh\"]"
     );
     refused(&text, &[(4, "is no id")]);
+}
+
+#[test]
+fn operators() {
+    let long = format!("/run/{}", "s".repeat(120));
+    for (option, part) in [
+        ("socket = \"gate.sock\"", "operator.socket is an absolute path"),
+        ("socket = \"/\"", "operator.socket is an absolute path"),
+        (&*format!("socket = \"{long}\""), "at most 107 bytes"),
+    ] {
+        refused(
+            &format!("{GATE}[operator]\n{option}\n"),
+            &[(GATE.lines().count() + 2, part)],
+        );
+    }
+}
+
+/// Nobody but this machine gets to ask.
+#[test]
+fn metrics_elsewhere() {
+    for address in [
+        "0.0.0.0:9580",
+        "[::]:9580",
+        "192.0.2.1:9580",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "localhost:9580",
+        "metrics.sock",
+        "/",
+        "",
+    ] {
+        let text = format!("{GATE}[operator]\nmetrics = \"{address}\"\n");
+        refused(
+            &text,
+            &[(
+                GATE.lines().count() + 2,
+                "operator.metrics is the absolute path of a Unix socket",
+            )],
+        );
+    }
+    let text = format!("{GATE}[operator]\nmetrics = \"127.0.0.1:9580\"\nmetrics-group = \"root\"\n");
+    refused(
+        &text,
+        &[(
+            GATE.lines().count() + 3,
+            "operator.metrics-group is for a Unix socket",
+        )],
+    );
 }

@@ -3,7 +3,7 @@
 use super::KEY;
 use crate::config::{
     Config,
-    raw::{self, Closed, ErrorPolicy, FirewallMode, JumpHook, Shield, Transport, XdpMode},
+    raw::{self, Closed, ErrorPolicy, FirewallMode, JumpHook, Seccomp, Shield, Transport, XdpMode},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
@@ -17,7 +17,16 @@ const EXAMPLE: &str = include_str!("../../../letmeind.toml");
 const DOCS: &str = include_str!("../../../../docs/configuration.md");
 
 /// Options that are commented out and have no default: what is shown is an example.
-const SHOWN_BY_EXAMPLE: [&str; 4] = ["key", "jump-input", "jump-forward", "jump-output"];
+const SHOWN_BY_EXAMPLE: [&str; 8] = [
+    "key",
+    "jump-input",
+    "jump-forward",
+    "jump-output",
+    "until",
+    "group",
+    "metrics",
+    "metrics-group",
+];
 
 /// One option as a document shows it.
 #[derive(Debug)]
@@ -45,8 +54,10 @@ fn expected<T: DeserializeOwned>(nonsense: &str) -> Vec<String> {
 fn options() -> Vec<(String, String)> {
     let nonsense = "no-such-option = 0";
     let sections = [
+        ("daemon", expected::<raw::Daemon>(nonsense)),
         ("gate", expected::<raw::Gate>(nonsense)),
         ("firewall", expected::<raw::Firewall>(nonsense)),
+        ("operator", expected::<raw::Operator>(nonsense)),
         ("resources", expected::<raw::Resource>(nonsense)),
         ("users", expected::<raw::User>(nonsense)),
     ];
@@ -76,6 +87,7 @@ fn choices() -> Vec<(&'static str, &'static str, Vec<String>)> {
         expected::<Of<T>>("choice = \"no-such-word\"")
     }
     vec![
+        ("daemon", "seccomp", words::<Seccomp>()),
         ("gate", "transports", words::<Transport>()),
         ("gate", "xdp", words::<XdpMode>()),
         ("gate", "error-policy", words::<ErrorPolicy>()),
@@ -250,7 +262,11 @@ fn the_defaults_of_the_example_are_the_defaults() {
         };
         EXAMPLE.lines().map(line).collect::<String>()
     };
-    let bare = |text: &str| format!("{:#?}", load(text));
+    // Each is loaded from a folder of its own.
+    let bare = |text: &str| {
+        let config = load(text);
+        format!("{config:#?}").replace(config.folders[0].to_str().unwrap(), "FOLDER")
+    };
     assert_ne!(uncommented(&chain_only), EXAMPLE);
     assert_eq!(bare(&uncommented(&chain_only)), bare(EXAMPLE));
     let chain_mode = |text: &str| text.replace("[firewall]\n", "[firewall]\nmode = \"chain\"\n");

@@ -1,12 +1,12 @@
 //! What a good configuration means.
 
 use super::{GATE, KEY, parse};
-use crate::config::{ErrorPolicy, XdpMode};
+use crate::config::{ErrorPolicy, MetricsAddress, Seccomp, XdpMode};
 use crate::firewall::{Closed, Hook, Jump, JumpTo, Mode, PortRange, Protected, Protocol};
 use letmein_common::{
     ResourceId, UserId, bucket::Limit, maps::PermitKey, shield::PortRule, source::Prefixes,
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn defaults() {
@@ -28,8 +28,50 @@ fn defaults() {
     assert_eq!(gate.prefixes, Prefixes::new(32, 56));
     assert_eq!(config.firewall.mode, Mode::Guard { closed: Closed::Drop });
     assert_eq!(config.firewall.max_leases, 65_536);
+    assert_eq!(config.firewall.max_opens_per_second, 100);
+    assert_eq!(
+        (config.daemon.user.as_str(), config.daemon.seccomp),
+        ("letmein", Seccomp::Kill)
+    );
     assert_eq!(config.firewall.forward_chain, "LETMEIN-FORWARD");
     assert_eq!(config.firewall.inside, Vec::<String>::new());
+    assert_eq!(config.firewall.max_lease, Duration::from_hours(24));
+    assert_eq!(
+        config.operator.socket.to_str(),
+        Some("/run/letmein/letmeind.sock")
+    );
+    assert_eq!(config.operator.group, None);
+}
+
+#[test]
+fn operators() {
+    let text = format!("{GATE}[operator]\nsocket = \"/run/gate.sock\"\ngroup = \"root\"\n");
+    let operator = parse(&text).unwrap().operator;
+    assert_eq!(operator.socket.to_str(), Some("/run/gate.sock"));
+    assert_eq!(operator.group.as_deref(), Some("root"));
+    assert_eq!((operator.metrics, operator.metrics_group), (None, None));
+}
+
+#[test]
+fn metrics_on_loopback_or_a_socket() {
+    let metrics = |options: &str| {
+        parse(&format!("{GATE}[operator]\nmetrics = {options}\n"))
+            .unwrap()
+            .operator
+    };
+    for address in ["127.0.0.1:9580", "[::1]:9580", "127.8.9.10:1"] {
+        let operator = metrics(&format!("\"{address}\""));
+        assert_eq!(
+            operator.metrics,
+            Some(MetricsAddress::Loopback(address.parse().unwrap()))
+        );
+    }
+    let operator = metrics("\"/run/gate/metrics\"\nmetrics-group = \"root\"");
+    assert_eq!(
+        operator.metrics,
+        Some(MetricsAddress::Unix("/run/gate/metrics".into()))
+    );
+    assert_eq!(operator.metrics_group.as_deref(), Some("root"));
 }
 
 #[test]
@@ -48,6 +90,7 @@ fn everything_given() {
         max-connections-per-source = 2
         rate = 0
         burst = 0
+        hmac-budget = 1000
         source-prefix-ipv4 = 24
         source-prefix-ipv6 = 64
         pending-challenges = 7
@@ -59,6 +102,7 @@ fn everything_given() {
         default-lease = "2m"
         max-lease = "2h"
         max-leases = 3
+        max-opens-per-second = 7
         forward-chain = "passed-on"
         [resources.web]
         id = "b"
@@ -76,6 +120,7 @@ fn everything_given() {
         id = "0"
         key = "{KEY}"
         resources = ["*"]
+        until = "2030-12-31T12:00:00Z"
         "#
     );
     let config = parse(&text).unwrap();
@@ -100,6 +145,7 @@ fn everything_given() {
         chain: "knocks".to_owned(),
     };
     assert_eq!((&config.firewall.mode, config.firewall.max_leases), (&mode, 3));
+    assert_eq!(config.firewall.max_opens_per_second, 7);
 
     let (web, ssh) = (ResourceId(0xB), ResourceId(0xA));
     let resource = config.resource(ssh).unwrap();
@@ -117,6 +163,9 @@ fn everything_given() {
     assert_eq!(config.user(alice).unwrap().name, "alice");
     assert!(config.user(alice).unwrap().permits(ssh) && !config.user(alice).unwrap().permits(web));
     assert!(config.user(bob).unwrap().permits(ssh) && config.user(bob).unwrap().permits(web));
+    let new_years_eve = SystemTime::UNIX_EPOCH + Duration::from_secs(1_924_948_800);
+    assert_eq!(config.user(bob).unwrap().until, Some(new_years_eve));
+    assert_eq!(config.user(alice).unwrap().until, None);
     assert!(config.user(UserId(1)).is_none());
     assert_eq!(config.users().count(), 2);
     let permits = config.permits();

@@ -19,6 +19,9 @@ const DEFAULT_MAX_LEASE: Duration = Duration::from_hours(24);
 /// The kernel reserves about 16 bytes for each, twice for two address families and twice for expired ones.
 const MOST_LEASES: i64 = 1 << 22;
 
+/// About as many as nftables can take.
+const MOST_OPENS: i64 = 100_000;
+
 /// The limits that resources have to keep, and what holds for those that do not say otherwise.
 pub(super) struct Leases {
     /// For resources that name none.
@@ -88,9 +91,18 @@ pub(super) fn check(
         1..=MOST_LEASES,
         65_536,
     );
+    let max_opens_per_second = number(
+        report,
+        "firewall.max-opens-per-second",
+        &firewall.max_opens_per_second,
+        1..=MOST_OPENS,
+        100,
+    );
     let settings = FirewallSettings {
         mode,
         max_leases,
+        max_lease: longest,
+        max_opens_per_second,
         forward_chain: name(report, "chain", &firewall.forward_chain, "LETMEIN-FORWARD"),
         output_chain: name(report, "chain", &firewall.output_chain, "LETMEIN-OUTPUT"),
         inside: inside(report, firewall.inside_interfaces.as_ref()),

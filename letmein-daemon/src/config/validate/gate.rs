@@ -26,6 +26,10 @@ const MOST_SALTS: i64 = 1 << 22;
 const PIN_DIRECTORY: &str = "/sys/fs/bpf/letmein";
 /// Beyond any network card's packet rate for one source, and well within the nanoseconds of [`Limit`].
 const HIGHEST_RATE: i64 = 1_000_000;
+/// At one to one and a half microseconds each, a third of a CPU at the most.
+const HMAC_BUDGET: u32 = 200_000;
+/// KNOCK and RESPONSE take one each, and one of them may have to be sent again.
+const LEAST_BURST: u32 = 4;
 
 pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Gate>, interfaces: &[String]) -> Gate {
     let section = given.as_ref().map_or(0..0, Spanned::span);
@@ -85,6 +89,13 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Gate>, interfaces
             rate,
             number(report, "gate.burst", &gate.burst, least_burst..=HIGHEST_RATE, 40),
         ),
+        budget: budget(number(
+            report,
+            "gate.hmac-budget",
+            &gate.hmac_budget,
+            0..=HIGHEST_RATE,
+            HMAC_BUDGET,
+        )),
         prefixes: Prefixes::new(
             number(
                 report,
@@ -102,6 +113,12 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Gate>, interfaces
             ),
         ),
     }
+}
+
+/// So many HMACs a second. The XDP program's clock steps by up to 10 ms: two steps' worth may be spent at once, and enough
+/// for one exchange.
+fn budget(rate: u32) -> Limit {
+    Limit::new(rate, (rate / 50).max(LEAST_BURST))
 }
 
 fn interfaces(

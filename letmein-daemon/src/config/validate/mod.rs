@@ -1,9 +1,11 @@
 //! From the file's shape to its meaning. Every check notes what it finds in the [`Report`] and goes on with a
 //! value that does no harm, so that one run finds everything.
 
+mod daemon;
 mod firewall;
 mod gate;
 mod jump;
+mod operator;
 mod resources;
 mod shield;
 mod users;
@@ -14,8 +16,17 @@ use super::{
     files::{self, Access},
     raw::{self, DurationText, Given},
 };
-use std::{ops::RangeInclusive, path::Path, time::Duration};
-use toml::Spanned;
+use serde::Deserialize as _;
+use std::{
+    collections::BTreeSet,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use toml::{
+    Spanned,
+    de::{DeTable, Deserializer},
+};
 
 /// What was read, and how it may be used.
 struct Source<'a> {
@@ -55,7 +66,9 @@ pub(super) fn parse(text: &str, path: &Path, folder: &Path) -> Result<Config, Co
 
 fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let mut report = Report::new(source.path, source.text);
-    let file = match toml::from_str::<raw::File>(source.text) {
+    // Not `toml::from_str`, whose errors have a copy of the text, keys included, which nobody wipes.
+    let parsed = DeTable::parse(source.text).map(Deserializer::from);
+    let file = match parsed.and_then(raw::File::deserialize) {
         Ok(file) => Some(file),
         Err(error) => {
             // Only the message: the error's own Display repeats the line, which may hold a key.
@@ -71,17 +84,41 @@ fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         .gate
         .as_ref()
         .and_then(|gate| Some(gate.get_ref().port.as_ref()?.span()));
+    let daemon = daemon::check(&mut report, file.daemon);
     let gate = gate::check(&mut report, file.gate, source.interfaces);
     let (firewall, leases) = firewall::check(&mut report, file.firewall, gate.xdp);
     let (resources, names) =
         resources::check(&mut report, &file.resources, &gate, port_at, (&firewall, &leases));
+    let operator = operator::check(&mut report, file.operator);
     let users = users::check(&mut report, &file.users, &names, source, gate.silent);
     report.finish(Config {
+        daemon,
         gate,
         firewall,
+        operator,
         users,
         resources,
+        folders: folders(source, &file.users),
+        source: None,
     })
+}
+
+/// Where the file is, and where its keys are.
+fn folders(source: &Source<'_>, users: &raw::Named<raw::User>) -> Vec<PathBuf> {
+    let files = users.values().filter_map(|user| user.get_ref().key_file.as_ref());
+    let keys = files.filter_map(|file| {
+        let file = source.folder.join(file.get_ref());
+        file.parent().map(Path::to_owned)
+    });
+    // Nothing in front of a name is the folder that we are in.
+    let folders = [source.folder.to_owned()].into_iter().chain(keys).map(|folder| {
+        if folder.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            folder
+        }
+    });
+    folders.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The TOML parser's words, and what to do where they do not tell.

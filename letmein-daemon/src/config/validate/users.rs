@@ -5,8 +5,9 @@ use super::{
     resources::{Names, Owners, id},
 };
 use crate::config::{User, error::Report, key, names, raw};
+use jiff::Timestamp;
 use letmein_common::{ResourceId, UserId, hmac::KeyedStates, wire::silent};
-use std::{collections::HashMap, ops::Range, path::Path};
+use std::{collections::HashMap, ops::Range, path::Path, time::SystemTime};
 use toml::Spanned;
 
 /// Stands for all resources.
@@ -29,21 +30,38 @@ pub(super) fn check(
         }
         let id = id(report, "user", name, &section.span(), &user.id, &mut owners);
         let key = key(report, name, &section.span(), user, source);
+        let until = until(report, name, user);
         let permits = permits(report, name, &section.span(), user.resources.as_ref(), resources);
         if let (Some(id), Some(key)) = (id, key) {
             users.insert(
                 UserId(id),
                 User {
+                    id: UserId(id),
                     name: name.to_owned(),
                     silent: silent.then(|| Box::new(silent::Keys::derive(&key))),
                     key,
                     other_addresses: user.other_addresses.unwrap_or(false),
+                    until,
                     permits,
                 },
             );
         }
     }
     users
+}
+
+/// When the user's time is over; an error stands for no end, since the report refuses the file anyway.
+fn until(report: &mut Report<'_>, name: &str, user: &raw::User) -> Option<SystemTime> {
+    let written = user.until.as_ref()?;
+    let text = written.get_ref().as_str();
+    let moment: Result<Timestamp, _> = text.parse();
+    moment
+        .map_err(|_foreign_words| {
+            let hint = "is no moment; write it in UTC, such as \"2030-12-31T12:00:00Z\"";
+            report.add(&written.span(), format!("user {name:?}: until = {text:?} {hint}"));
+        })
+        .ok()
+        .map(SystemTime::from)
 }
 
 fn key(

@@ -1,11 +1,12 @@
 //! Leases in the ruleset: the sets they are in, and the rules that accept who holds one.
 
-use nftables::expr::{Expression, MetaKey};
+use nftables::expr::{Elem, Expression, MetaKey, NamedExpression};
 use nftables::stmt::{JumpTarget, Statement};
 
-use super::super::expression::{asked_port, concat, equals, in_range, masked, meta, payload};
+use super::super::comment;
+use super::super::expression::{asked_port, concat, equals, in_range, masked, meta, payload, text};
 use super::super::layout::Layout;
-use super::super::lease::Protocol;
+use super::super::lease::{Lease, Protocol};
 use super::super::lease_set::{Family, Kind, LeaseSet};
 use super::super::plan::{FirewallPlan, Hook};
 use super::forward::is_forwarded;
@@ -17,6 +18,24 @@ pub(super) fn sets(writer: &mut Writer, layout: &Layout, capacity: u32) {
     for set in layout.sets() {
         writer.timed_set(&layout.name(set), set.key_types(), capacity);
     }
+}
+
+/// A lease, as an element of this set.
+pub(super) fn element(set: LeaseSet, lease: &Lease) -> Expression<'static> {
+    let address = text(&lease.key.address.to_canonical().to_string());
+    let value = match (set.kind, lease.key.port()) {
+        (Kind::Ports, Some((protocol, port))) => {
+            concat([address, text(protocol.name()), Expression::Number(port.into())])
+        }
+        _ => address,
+    };
+    Expression::Named(NamedExpression::Elem(Elem {
+        val: Box::new(value),
+        timeout: u32::try_from(lease.remaining.as_secs() + 1).ok(),
+        expires: None,
+        comment: comment::text(lease.opener).map(Into::into),
+        counter: None,
+    }))
 }
 
 /// Accepts in a chain of the input hook who holds a lease.

@@ -12,14 +12,14 @@ use std::collections::BTreeSet;
 
 use nftables::batch::Batch;
 use nftables::expr::{Expression, MetaKey};
-use nftables::schema::{NfCmd, NfListObject, NfObject, Table};
+use nftables::schema::{Element, NfCmd, NfListObject, NfObject, Table};
 use nftables::stmt::{Operator, Reject, RejectType, Statement};
 use nftables::types::{NfFamily, RejectCode};
 
 use self::writer::Writer;
 use super::expression::{concat, ct_state, equals, in_range, matches, meta, payload, ports_element, text};
 use super::layout::Layout;
-use super::lease::Protocol;
+use super::lease::{Lease, Protocol};
 use super::listing::Stale;
 use super::plan::{Closed, FirewallPlan, GUARD_TABLE, Hook, Mode, PORT_TYPES, PROTECTED_SET};
 
@@ -55,6 +55,19 @@ pub(super) fn install(plan: &FirewallPlan, layout: &Layout, stale: &Stale) -> Ba
     cut::install(&mut writer, plan, layout);
     writer.delete(stale);
     writer.batch
+}
+
+/// Opens leases in the same transaction. They last a little longer than they should: nft counts in whole seconds.
+pub(super) fn open(batch: &mut Batch<'static>, layout: &Layout, leases: &[Lease]) {
+    for lease in leases {
+        let set = layout.set_of(&lease.key);
+        batch.add(NfListObject::Element(Element {
+            family: NfFamily::INet,
+            table: layout.table.clone().into(),
+            name: layout.name(set).into(),
+            elem: vec![leases::element(set, lease)].into(),
+        }));
+    }
 }
 
 /// How many rules that are.

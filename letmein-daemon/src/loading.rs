@@ -1,0 +1,92 @@
+//! The XDP program for a configuration: complete before it sees a packet, as another one may run until then.
+
+use crate::{
+    config::{Config, XdpMode},
+    forwarding, interfaces,
+    leases::Leases,
+    xdp::{KernelGate, Mode, Object, Pins, Plan, ShieldPlan, SilentPlan, XdpError},
+};
+use tracing::{info, warn};
+
+/// Where it runs; `None` with `xdp = "off"`.
+#[must_use]
+pub const fn mode(config: &Config) -> Option<Mode> {
+    match config.gate.xdp {
+        XdpMode::Off => None,
+        XdpMode::Auto => Some(Mode::Auto),
+        XdpMode::Native => Some(Mode::Native),
+        XdpMode::Generic => Some(Mode::Generic),
+    }
+}
+
+/// Loads it with all that the configuration says, and room for this many leases. No packet passes through it yet. It knows
+/// no leases and no tags of silent knocks.
+pub fn load(object: Object<'_>, config: &Config, leases: u32) -> anyhow::Result<KernelGate> {
+    let plan = Plan {
+        settings: config.settings(),
+        users: config.users().map(|(id, user)| (id, &user.key)).collect(),
+        permits: config.permits(),
+        seen_salts: config.gate.seen_salts,
+        pending_challenges: config.gate.pending_challenges,
+        silent: config.gate.silent.then(|| SilentPlan {
+            keys: config
+                .users()
+                .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
+                .collect(),
+            pairs: config.permits().len(),
+        }),
+        shield: shield(config, leases),
+        pins: pins(config)?,
+    };
+    Ok(KernelGate::load(object, &plan)?)
+}
+
+/// Tells it of all leases there are, now and from now on.
+pub fn fill(gate: &mut KernelGate, leases: &mut Leases) -> Result<(), XdpError> {
+    match gate.shield() {
+        Some(shield) => leases.stand_behind(shield),
+        None => Ok(()),
+    }
+}
+
+/// Attaches it to all interfaces of the configuration, and detaches what an earlier run has attached to others. Interfaces
+/// that were configured before may just be gone, and come back.
+pub fn attach(config: &Config, gate: &mut KernelGate, mode: Mode, before: &[String]) -> Result<(), XdpError> {
+    let shielded = config.shielded_ports();
+    if !shielded.is_empty() {
+        info!("shield: who holds no lease begins nothing at {shielded}");
+    }
+    for interface in &config.gate.interfaces {
+        if forwarding::forwards(interface) && !shielded.is_empty() {
+            warn!(
+                "{interface} forwards packets, and the shield does not tell them apart: connections through this \
+                 machine to port {shielded} of others are dropped, too; shield = \"off\" leaves them alone"
+            );
+        }
+        match gate.attach(interface, mode) {
+            Err(XdpError::NoInterface { .. }) if before.contains(interface) => {}
+            attached => interfaces::tell("attached", &attached?),
+        }
+    }
+    gate.detach_others()
+}
+
+/// The record of accepted silent knocks has to outlive the process. For all else it does to live without.
+fn pins(config: &Config) -> Result<Option<Pins>, XdpError> {
+    match Pins::open(&config.gate.pin_directory) {
+        Ok(pins) => Ok(Some(pins)),
+        Err(error) if config.gate.silent => Err(error),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            warn!(
+                "the XDP program ends with letmeind, and nftables alone keeps ports closed then: {error:#}"
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn shield(config: &Config, leases: u32) -> Option<ShieldPlan> {
+    let rules = config.port_rules();
+    (!rules.is_empty()).then_some(ShieldPlan { rules, leases })
+}

@@ -1,0 +1,109 @@
+//! What operators are told from, and what they act upon: everything of the daemon that this module needs.
+
+use super::{history::History, protocol::Answer, sources::Sources};
+use crate::{
+    server::State,
+    warden::Gatekeeper,
+    xdp::{KernelGate, XdpError},
+};
+use letmein_common::{reason::Counters, sample::Refused};
+use std::{cell::RefCell, rc::Rc, time::Duration};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::warn;
+
+/// How often the counters are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long the gatekeeper may take for an answer.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// Where the packet path is, and what is to be known of it.
+pub enum Probe {
+    /// In the kernel.
+    Kernel(Rc<RefCell<KernelGate>>),
+    /// In the other process, with `xdp = "off"`.
+    Gatekeeper(Rc<Gatekeeper>),
+}
+
+impl Probe {
+    /// The kernel's number of the XDP program, if there is one.
+    pub(super) fn program(&self) -> Result<Option<u32>, XdpError> {
+        match self {
+            Self::Kernel(gate) => gate.borrow().program_id().map(Some),
+            Self::Gatekeeper(_) => Ok(None),
+        }
+    }
+
+    /// What was counted so far.
+    pub(super) async fn counters(&self) -> anyhow::Result<Counters> {
+        match self {
+            Self::Kernel(gate) => Ok(gate.borrow().counters()?),
+            Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.counters()).await?,
+        }
+    }
+
+    /// Some of the packets that were refused since this was called last.
+    async fn refused(&self) -> anyhow::Result<Vec<Refused>> {
+        match self {
+            Self::Kernel(gate) => Ok(gate.borrow_mut().refused()?),
+            Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.refused()).await?,
+        }
+    }
+}
+
+/// What the commands share.
+pub struct Desk {
+    /// Configuration and leases.
+    pub(super) state: Rc<State>,
+    pub(super) probe: Probe,
+    pub(super) started: Instant,
+    pub(super) history: RefCell<History>,
+    pub(super) sources: RefCell<Sources>,
+}
+
+impl Desk {
+    /// A desk of a gate that has just begun to serve. Needs a runtime.
+    #[must_use]
+    pub fn new(state: Rc<State>, probe: Probe) -> Self {
+        Self {
+            state,
+            probe,
+            started: Instant::now(),
+            history: RefCell::default(),
+            sources: RefCell::default(),
+        }
+    }
+
+    /// Looks at the counters each second, for good.
+    pub async fn watch(self: Rc<Self>) {
+        let mut clock = interval(TICK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = false;
+        loop {
+            clock.tick().await;
+            match self.look().await {
+                Err(error) if !told => {
+                    warn!("what was refused cannot be read: {error:#}");
+                    told = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn look(&self) -> anyhow::Result<()> {
+        let counters = self.probe.counters().await?;
+        let told = self.probe.refused().await?;
+        let mut history = self.history.borrow_mut();
+        history.note(Instant::now(), counters);
+        self.sources.borrow_mut().note(&told, history.refused_lately());
+        Ok(())
+    }
+}
+
+/// What an operator is told about a request that failed.
+pub(super) fn refusal(error: &anyhow::Error) -> Answer {
+    Answer::Refused {
+        error: format!("{error:#}"),
+    }
+}

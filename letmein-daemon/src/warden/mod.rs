@@ -1,0 +1,13 @@
+//! The warden: the process that may change the firewall and the XDP program's maps. It talks to nobody but the
+//! [gatekeeper](crate::gatekeeper), and does nothing for that which the configuration does not allow.
+
+mod gatekeeper;
+pub mod judge;
+mod requests;
+mod running;
+mod sockets;
+
+pub use gatekeeper::{COMMAND, Gatekeeper};
+pub use requests::Doer;
+pub use running::{Followed, Running};
+pub use sockets::Sockets;

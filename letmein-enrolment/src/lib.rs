@@ -1,0 +1,9 @@
+//! What the gate hands to a new user, and what both sides do with it: one [`line`] with all that a client has to know,
+//! the key included, and [`file`]s that hold keys.
+
+pub mod file;
+mod host;
+pub mod line;
+pub mod percent;
+
+pub use host::is_host;

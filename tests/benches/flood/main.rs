@@ -1,0 +1,131 @@
+//! Genuine knocks while forged packets arrive, at several rates and of all kinds: what share of them gets in, how long it
+//! takes, and what the forged ones cost. `cargo xtask bench flood` runs it. Needs root.
+//!
+//! Forged packets come from random sources, by the interface that knocks come by, too. One core makes and sends them in the
+//! kernel, and receives them: on veth, that is the sender's core. Each knock comes from an address of its own. After `--`,
+//! `--quick` shows that it works, and `--only=NAME` is for one contestant.
+
+mod contestant;
+mod kinds;
+mod measure;
+mod memory;
+mod ours;
+mod peers;
+mod processes;
+mod sender;
+
+use anyhow::Context as _;
+use contestant::Start;
+use letmein_tests::figures;
+use measure::{Case, Effort};
+use serde_json::{Value, json};
+use std::{env, io::Write as _, time::Duration};
+
+/// Packets a second; none is as fast as it goes.
+const RATES: [Option<u64>; 4] = [Some(10_000), Some(50_000), Some(150_000), None];
+
+const THOROUGH: Effort = Effort {
+    knocks: 100,
+    at_most: Duration::from_secs(4),
+    alone: Duration::from_millis(300),
+};
+/// That it works, not how fast.
+const QUICK: Effort = Effort {
+    knocks: 2,
+    at_most: Duration::from_secs(2),
+    alone: Duration::from_millis(50),
+};
+
+const CONTESTANTS: [(&str, Start); 6] = [
+    ("silent", ours::silent),
+    ("challenge, new address", ours::challenge),
+    ("challenge, known network", ours::acquainted),
+    ("letmein 12", peers::letmein_12),
+    ("fwknop", peers::fwknop),
+    ("knockd", peers::knockd),
+];
+
+fn main() -> anyhow::Result<()> {
+    let has = |flag: &str| env::args().any(|argument| argument == flag);
+    let (effort, rates) = if figures::quick() {
+        (QUICK, &RATES[1..2])
+    } else {
+        (THOROUGH, &RATES[..])
+    };
+    let only = env::args().find_map(|argument| Some(argument.strip_prefix("--only=")?.to_owned()));
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.starts_with(only));
+    let contestants: Vec<_> = CONTESTANTS.iter().filter(|(name, _)| wanted(name)).collect();
+    if has("--memory") {
+        let footprints: Result<Vec<_>, _> = contestants
+            .iter()
+            .map(|(name, start)| memory::of(name, *start, effort.knocks))
+            .collect();
+        let footprints = footprints?;
+        let json: Vec<_> = footprints.iter().map(memory::Footprint::json).collect();
+        let text: Vec<_> = footprints.iter().map(ToString::to_string).collect();
+        return print(has("--json"), "gates", &json, &text);
+    }
+    let mut cases = Vec::new();
+    for (name, start) in contestants {
+        // What one kind has left behind, others do not suffer from.
+        for number in 0.. {
+            let contestant = start()?;
+            let Some(kind) = contestant.kinds.get(number) else {
+                break;
+            };
+            contestant.verify().context(*name)?;
+            for rate in rates {
+                let case = Case {
+                    contestant: name,
+                    kind: kind.name,
+                    rate: *rate,
+                    outcome: measure::run(&contestant, kind, *rate, effort)?,
+                };
+                eprintln!("{}", line(&case));
+                cases.push(case);
+            }
+        }
+    }
+    let json: Vec<_> = cases.iter().map(Case::json).collect();
+    let text: Vec<_> = std::iter::once(HEADINGS.to_owned())
+        .chain(cases.iter().map(line))
+        .collect();
+    print(has("--json"), "cases", &json, &text)
+}
+
+fn print(json: bool, name: &str, values: &[Value], lines: &[String]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", json!({ name: values }))?;
+    } else {
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Those of [`line`].
+const HEADINGS: &str = "                          kind                     rate    sent/s  taken  got in   median      p99  \
+                        server/M softirq/M";
+
+fn line(case: &Case) -> String {
+    let rate = case.rate.map_or("fastest".to_owned(), |rate| rate.to_string());
+    let outcome = &case.outcome;
+    let ms = |quantile| {
+        let ms = outcome.quantile(quantile);
+        ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"))
+    };
+    format!(
+        "{:<26}{:<20}{rate:>9}{:>10.0}{:>6.0}%{:>7.0}%{:>9}{:>9}{:>8.3} s{:>8.3} s",
+        case.contestant,
+        case.kind,
+        outcome.sent,
+        100.0 * outcome.taken,
+        outcome.succeeded(),
+        ms(0.5),
+        ms(0.99),
+        outcome.server,
+        outcome.softirq
+    )
+}

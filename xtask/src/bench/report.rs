@@ -1,0 +1,299 @@
+//! `docs/benchmarks.md` and its plots, from what the measurements said.
+
+use super::plot;
+use crate::{paths, sh};
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value};
+use std::{fmt::Write as _, fs, path::PathBuf, process::Command};
+
+/// Kinds that look genuine to each of the gates until a key is asked for.
+const FORGED: [&str; 3] = ["forged, known user", "forged", "first of the sequence"];
+
+fn folder() -> PathBuf {
+    paths::workspace().join("docs/benchmarks")
+}
+
+/// Keeps what was measured. `results` is by measurement.
+pub fn keep(mut results: Map<String, Value>) -> anyhow::Result<()> {
+    results.insert("machine".to_owned(), machine()?);
+    fs::create_dir_all(folder())?;
+    let text = serde_json::to_string_pretty(&results)? + "\n";
+    Ok(fs::write(folder().join("results.json"), text)?)
+}
+
+/// Writes tables and plots from what was kept.
+pub fn write() -> anyhow::Result<()> {
+    let path = folder().join("results.json");
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("{}: `cargo xtask bench docs` makes it", path.display()))?;
+    let results: Map<String, Value> = serde_json::from_str(&text)?;
+    let document = paths::workspace().join("docs/benchmarks.md");
+    let mut page = fs::read_to_string(&document)?;
+    page = replaced(&page, "machine", &properties(&results["machine"]))?;
+    for name in ["packet", "cpus", "open", "leases", "tags"] {
+        page = replaced(&page, name, &properties(&results[name]))?;
+    }
+    page = replaced(&page, "gates", &gates(&results["memory"]))?;
+    page = replaced(&page, "flood", &flood(&results["flood"]))?;
+    page = replaced(&page, "cost", &cost(&results["flood"]))?;
+    fs::write(document, page)?;
+    for (name, svg) in [
+        ("packet.svg", packet_plot(&results["packet"])),
+        ("flood.svg", flood_plot(&results["flood"])),
+        ("cost.svg", cost_plot(&results["flood"])),
+    ] {
+        fs::write(folder().join(name), svg)?;
+    }
+    Ok(())
+}
+
+fn machine() -> anyhow::Result<Value> {
+    let said = |program: &str, arguments: &[&str]| {
+        let said = sh::output(Command::new(program).args(arguments));
+        said.map(|text| text.trim().to_owned())
+    };
+    let cpu = fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpu
+        .lines()
+        .find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim()));
+    let cpus = std::thread::available_parallelism()?.get();
+    let mut machine = Map::new();
+    for (name, text) in [
+        ("processor", model.map(ToOwned::to_owned)),
+        ("CPUs", Some(cpus.to_string())),
+        ("kernel", said("uname", &["-r"])),
+        ("commit", said("git", &["rev-parse", "--short", "HEAD"])),
+        ("day", said("date", &["-u", "+%Y-%m-%d"])),
+        (
+            "load before",
+            fs::read_to_string("/proc/loadavg").ok().map(|load| {
+                let first = load.split(' ').next();
+                first.unwrap_or_default().to_owned()
+            }),
+        ),
+    ] {
+        machine.insert(
+            name.to_owned(),
+            text.unwrap_or_else(|| "unknown".to_owned()).into(),
+        );
+    }
+    Ok(machine.into())
+}
+
+/// The page with another text between the marks of this name.
+fn replaced(page: &str, name: &str, text: &str) -> anyhow::Result<String> {
+    let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- end of {name} -->"));
+    let Some((before, rest)) = page.split_once(&begin) else {
+        bail!("docs/benchmarks.md has no place for {name}");
+    };
+    let after = rest
+        .split_once(&end)
+        .with_context(|| format!("docs/benchmarks.md: {end}"))?
+        .1;
+    Ok(format!("{before}{begin}\n\n{text}\n{end}{after}"))
+}
+
+fn properties(object: &Value) -> String {
+    let mut table = "| | |\n| --- | --- |\n".to_owned();
+    for (name, value) in object.as_object().into_iter().flatten() {
+        // Writing to a string does not fail.
+        let _infallible = writeln!(table, "| {name} | {} |", shown(value));
+    }
+    table
+}
+
+fn gates(results: &Value) -> String {
+    let mut table = "| | Processes | Their memory (PSS) | BPF maps and programs | Knock to open, median | Knocks that opened |\n\
+                     | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for gate in list(results, "gates") {
+        let _infallible = writeln!(
+            table,
+            "| {} | {} | {} KiB | {} KiB | {} ms | {} of {} |",
+            shown(&gate["contestant"]),
+            shown(&gate["processes"]),
+            shown(&gate["resident_kib"]),
+            shown(&gate["maps_kib"]),
+            shown(&gate["open_ms"]),
+            shown(&gate["opened"]),
+            shown(&gate["knocks"]),
+        );
+    }
+    table
+}
+
+/// A row for each contestant and kind, a column for each rate.
+fn flood(results: &Value) -> String {
+    let cases = list(results, "cases");
+    let rates = rates(cases);
+    let mut table = "| Gate | Forged packets |".to_owned();
+    for rate in &rates {
+        let _infallible = write!(table, " {} |", rate_name(rate));
+    }
+    table.push_str("\n| --- | --- |");
+    table.push_str(&" --- |".repeat(rates.len()));
+    table.push('\n');
+    for (contestant, kind) in rows(cases) {
+        let _infallible = write!(table, "| {contestant} | {kind} |");
+        for rate in &rates {
+            let case = find(cases, contestant, kind, rate);
+            let cell = case.map_or_else(
+                || "-".to_owned(),
+                |case| {
+                    format!(
+                        "{} % · {} / {} ms",
+                        shown(&case["succeeded_percent"]),
+                        shown(&case["median_ms"]),
+                        shown(&case["p99_ms"])
+                    )
+                },
+            );
+            let _infallible = write!(table, " {cell} |");
+        }
+        table.push('\n');
+    }
+    table
+}
+
+/// What forged packets cost, at the fastest.
+fn cost(results: &Value) -> String {
+    let cases = list(results, "cases");
+    let mut table = "| Gate | Forged packets | Sent each second | Taken by the interface | CPU of the server, s for a million | \
+                     CPU of softirqs, s for a million |\n| --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for case in cases.iter().filter(|case| case["rate"].is_null()) {
+        let _infallible = writeln!(
+            table,
+            "| {} | {} | {} | {:.0} % | {} | {} |",
+            shown(&case["contestant"]),
+            shown(&case["kind"]),
+            shown(&case["sent_per_second"]),
+            case["taken_by_interface"].as_f64().unwrap_or_default() * 100.0,
+            shown(&case["server_cpu_s_per_million"]),
+            shown(&case["softirq_cpu_s_per_million"]),
+        );
+    }
+    table
+}
+
+fn packet_plot(results: &Value) -> String {
+    let figures = results.as_object().into_iter().flatten();
+    let bars: Vec<_> = figures
+        .filter_map(|(name, value)| Some((name.trim_end_matches("_ns").replace('_', " "), value.as_f64()?)))
+        .collect();
+    plot::bars("Nanoseconds in the XDP program, by kind of packet", "ns", &bars)
+}
+
+fn flood_plot(results: &Value) -> String {
+    let cases = list(results, "cases");
+    let rates = rates(cases);
+    let names: Vec<_> = rates.iter().map(rate_name).collect();
+    let lines: Vec<_> = forged(cases)
+        .map(|(contestant, kind)| {
+            let share = |rate| find(cases, contestant, kind, rate)?["succeeded_percent"].as_f64();
+            (contestant.to_owned(), rates.iter().map(share).collect())
+        })
+        .collect();
+    plot::lines(
+        "Knocks that got in within a second, by forged packets a second",
+        "%",
+        &names,
+        &lines,
+    )
+}
+
+fn cost_plot(results: &Value) -> String {
+    let cases = list(results, "cases");
+    let slow = Value::from(10_000);
+    let bars: Vec<_> = forged(cases)
+        .filter_map(|(contestant, kind)| {
+            let case = find(cases, contestant, kind, &slow)?;
+            Some((contestant.to_owned(), case["server_cpu_s_per_million"].as_f64()?))
+        })
+        .collect();
+    plot::bars(
+        "CPU seconds of the server's processes for a million forged packets, at 10,000 a second",
+        "s",
+        &bars,
+    )
+}
+
+fn forged(cases: &[Value]) -> impl Iterator<Item = (&str, &str)> {
+    rows(cases).into_iter().filter(|(_, kind)| FORGED.contains(kind))
+}
+
+fn list<'a>(results: &'a Value, name: &str) -> &'a [Value] {
+    results[name].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Contestants and kinds, in their order.
+fn rows(cases: &[Value]) -> Vec<(&str, &str)> {
+    let mut rows = Vec::new();
+    for case in cases {
+        let row = (
+            case["contestant"].as_str().unwrap_or_default(),
+            case["kind"].as_str().unwrap_or_default(),
+        );
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn rates(cases: &[Value]) -> Vec<Value> {
+    let mut rates = Vec::new();
+    for case in cases {
+        if !rates.contains(&case["rate"]) {
+            rates.push(case["rate"].clone());
+        }
+    }
+    rates
+}
+
+fn rate_name(rate: &Value) -> String {
+    rate.as_u64()
+        .map_or_else(|| "fastest".to_owned(), |rate| format!("{},000/s", rate / 1000))
+}
+
+fn find<'a>(cases: &'a [Value], contestant: &str, kind: &str, rate: &Value) -> Option<&'a Value> {
+    cases
+        .iter()
+        .find(|case| case["contestant"] == contestant && case["kind"] == kind && case["rate"] == *rate)
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{flood, replaced};
+    use serde_json::json;
+
+    #[test]
+    fn only_what_is_between_the_marks_is_replaced() {
+        let page = "a\n<!-- x -->\nold\n<!-- end of x -->\nb";
+        let new = replaced(page, "x", "new\n").ok();
+        assert_eq!(
+            new.as_deref(),
+            Some("a\n<!-- x -->\n\nnew\n\n<!-- end of x -->\nb")
+        );
+        assert!(replaced(page, "y", "new").is_err());
+    }
+
+    #[test]
+    fn a_rate_is_a_column() {
+        let case = |rate, share| json!({"contestant": "c", "kind": "k", "rate": rate, "succeeded_percent": share, "median_ms": 1.5});
+        let table = flood(&json!({"cases": [case(Some(10_000), 100), case(None, 50)]}));
+        assert!(table.contains("10,000/s | fastest"), "{table}");
+        assert!(
+            table.contains("| c | k | 100 % · 1.5 / - ms | 50 % · 1.5 / - ms |"),
+            "{table}"
+        );
+    }
+}

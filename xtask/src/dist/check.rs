@@ -1,0 +1,236 @@
+//! Trying the Debian packages out: a clean Debian boots in namespaces, gets them, and gets rid of them.
+
+use super::{
+    VERSION, anew, deb,
+    tree::{CONFIGURATION, Tree},
+};
+use crate::{install, install::Package, sh};
+use anyhow::{bail, ensure};
+use letmein_tests::{
+    lab::{Host, Lab, Outcome},
+    machine::Machine,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+const PACKAGES: &[Package] = &[Package {
+    name: "debootstrap",
+    purpose: "a clean Debian, in a folder",
+}];
+const SERVICE: &str = "letmeind.service";
+/// A version that is newer than any of ours.
+const NEWER: &str = "999";
+
+/// Installs, starts, knocks, upgrades, removes and purges.
+pub fn run(server: &Tree, folder: &Path, packages: &Path, yes: bool) -> anyhow::Result<()> {
+    install::packages(PACKAGES, yes)?;
+    let debian = debian(folder)?;
+    let root = folder.join("check");
+    anew(&root)?;
+    for part in ["root", "changes", "work"] {
+        fs::create_dir(root.join(part))?;
+    }
+    let here = root.join("changes/packages");
+    fs::create_dir(&here)?;
+    for name in super::names(packages)? {
+        if name.extension().is_some_and(|extension| extension == "deb") {
+            fs::copy(packages.join(&name), here.join(&name))?;
+        }
+    }
+    deb::build(server, NEWER, &here)?;
+
+    let lab = Lab::new()?;
+    let _service = lab.server.listen(22)?;
+    let layers = format!(
+        "mount -t overlay -o lowerdir={},upperdir={root}/changes,workdir={root}/work overlay {root}/root",
+        debian.display(),
+        root = root.display()
+    );
+    let site = Site {
+        machine: Machine::boot(&lab.server, &root.join("root"), &layers)?,
+        lab,
+    };
+    site.machine.wait_for("Debian has booted", |machine| {
+        machine
+            .run(&["systemctl", "is-active", "multi-user.target"])
+            .is_ok()
+    })?;
+    site.installed_and_not_started()?;
+    site.configured_and_started()?;
+    site.while_a_stranger_tries(|| site.upgraded())?;
+    site.removed()?;
+    site.purged()?;
+    drop(site);
+    fs::remove_dir_all(root)?;
+    eprintln!("the Debian packages install, serve, upgrade and purge as they should");
+    Ok(())
+}
+
+/// Debian 12 with systemd and what the packages depend on. Made once.
+fn debian(folder: &Path) -> anyhow::Result<PathBuf> {
+    let made = folder.join("debian-12");
+    if !made.exists() {
+        let unfinished = folder.join("unfinished");
+        anew(&unfinished)?;
+        // The machine's apt knows where Debian's packages are.
+        let mut debootstrap = Command::new("debootstrap");
+        debootstrap.args([
+            "--variant=minbase",
+            "--include=systemd,systemd-sysv,nftables,iproute2",
+            "bookworm",
+        ]);
+        debootstrap.arg(&unfinished);
+        sh::run(&mut debootstrap)?;
+        fs::rename(unfinished, &made)?;
+    }
+    Ok(made)
+}
+
+struct Site {
+    // The machine goes before its network.
+    machine: Machine,
+    lab: Lab,
+}
+
+impl Site {
+    fn installed_and_not_started(&self) -> anyhow::Result<()> {
+        Self::say("install: nothing is started, and nothing is closed");
+        self.shell(&format!(
+            "dpkg -i /packages/letmein_{VERSION}_*.deb /packages/letmeind_{VERSION}_*.deb"
+        ))?;
+        for what in ["is-active", "is-enabled"] {
+            ensure!(self.machine.run(&["systemctl", what, SERVICE]).is_err(), "{what}");
+        }
+        self.outcome(&self.lab.other, Outcome::Open)?;
+        self.shell("letmeind check && getent passwd letmein && test $(stat -c %a /etc/letmein/keys) = 700")?;
+        for page in [
+            "man1/letmein.1",
+            "man5/letmein.toml.5",
+            "man8/letmeind.8",
+            "man5/letmeind.toml.5",
+        ] {
+            self.shell(&format!(
+                "test -s /usr/share/man/{page}.gz || gzip -t /usr/share/man/{page}.gz"
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn configured_and_started(&self) -> anyhow::Result<()> {
+        Self::say("configure and start: ports are closed, and the packaged client opens them");
+        self.shell(&format!(
+            "cd /etc/letmein && letmein gen-key -o keys/alice.key -u 1 >/dev/null
+             sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
+             printf '[users.alice]\nid = \"1\"\nkey-file = \"keys/alice.key\"\nresources = [\"ssh\"]\n' >>/{CONFIGURATION}
+             mkdir -p /root/.config/letmein && cp keys/alice.key /root/.config/letmein/
+             printf '[servers.home]\\nhost = \"10.77.1.1\"\\nuser = \"1\"\\nkey-file = \"alice.key\"\\n\
+                     [servers.home.resources]\\nssh = {{ id = \"1\", port = 22 }}\\n' >/root/.config/letmein/letmein.toml
+             systemctl enable --now {SERVICE} || {{ journalctl --no-pager -u 'letmeind*' >&2; exit 1; }}"
+        ))?;
+        self.machine.wait_for_state(SERVICE, "active")?;
+        self.outcome(&self.lab.other, Outcome::Silent)?;
+        self.outcome(&self.lab.client, Outcome::Silent)?;
+        // The machine's files, and the client's network.
+        let mut knock = self
+            .machine
+            .command_in(&self.lab.client, &["letmein", "knock", "home", "ssh"]);
+        ensure!(
+            knock.env("HOME", "/root").status()?.success(),
+            "the packaged client did not open the port"
+        );
+        self.outcome(&self.lab.client, Outcome::Open)
+    }
+
+    fn upgraded(&self) -> anyhow::Result<()> {
+        Self::say("upgrade: another process, the same lease, and no gap");
+        let before = self.machine.property(SERVICE, "MainPID")?;
+        self.shell(&format!("dpkg -i /packages/letmeind_{NEWER}_*.deb"))?;
+        self.machine.wait_for_state(SERVICE, "active")?;
+        ensure!(
+            self.machine.property(SERVICE, "MainPID")? != before,
+            "the old process goes on"
+        );
+        self.outcome(&self.lab.client, Outcome::Open)
+    }
+
+    fn removed(&self) -> anyhow::Result<()> {
+        Self::say("remove: ports stay closed");
+        self.shell("dpkg --remove letmeind")?;
+        ensure!(
+            self.machine.run(&["pidof", "letmeind"]).is_err(),
+            "letmeind still runs"
+        );
+        self.outcome(&self.lab.other, Outcome::Silent)
+    }
+
+    fn purged(&self) -> anyhow::Result<()> {
+        Self::say("purge: nothing is left but the user's key and its folder");
+        self.shell("dpkg --purge letmeind letmein")?;
+        self.outcome(&self.lab.other, Outcome::Open)?;
+        let rules = self.machine.run(&["nft", "list", "ruleset"])?;
+        ensure!(rules.is_empty(), "rules are left: {rules}");
+        let left = self.shell(
+            "find / /run /sys/fs/bpf -xdev -name '*letmein*' -not -path '/packages*' -not -path '/root/*' \
+                               -not -path '/run/systemd/*' -not -path '/var/log/*' -not -path '/run/log/*'",
+        )?;
+        let left: Vec<_> = left.lines().collect();
+        ensure!(left == ["/etc/letmein"], "left: {left:?}");
+        ensure!(
+            self.shell("find /etc/letmein -type f")? == "/etc/letmein/keys/alice.key\n",
+            "keys are not what is left"
+        );
+        Ok(())
+    }
+
+    fn say(what: &str) {
+        eprintln!("-- {what}");
+    }
+
+    fn shell(&self, script: &str) -> anyhow::Result<String> {
+        self.machine.run(&["sh", "-ec", script])
+    }
+
+    fn outcome(&self, host: &Host, expected: Outcome) -> anyhow::Result<()> {
+        let address = if host.name() == self.lab.client.name() {
+            "10.77.1.1:22"
+        } else {
+            "10.77.2.1:22"
+        };
+        let outcome = host.connect(address.parse()?)?;
+        ensure!(
+            outcome == expected,
+            "{address} is {outcome:?}, and not {expected:?}"
+        );
+        Ok(())
+    }
+
+    /// Does `work` while somebody without a key tries port 22 all the time.
+    fn while_a_stranger_tries(&self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let (done, tries) = (AtomicBool::new(false), AtomicU32::new(0));
+        thread::scope(|scope| {
+            let stranger = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    self.outcome(&self.lab.other, Outcome::Silent)?;
+                    tries.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(1));
+                }
+                anyhow::Ok(())
+            });
+            let worked = work();
+            done.store(true, Ordering::Relaxed);
+            match stranger.join() {
+                Ok(tried) => tried?,
+                Err(_) => bail!("the stranger's thread has panicked"),
+            }
+            worked
+        })?;
+        ensure!(tries.into_inner() > 0, "nobody tried");
+        Ok(())
+    }
+}
