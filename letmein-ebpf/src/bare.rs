@@ -19,6 +19,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// As in the real program.
+// SAFETY: the kernel reads the licence from the section and the symbol of these names; nothing else has them.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -58,6 +58,7 @@ static KNOCKS: RingBuf = RingBuf::with_byte_size(65_536, 0);
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
 /// Set by the daemon before the program is loaded; the kernel's JIT sees constants.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings = Settings {
     limit: Limit::new(0, 0),
@@ -240,6 +241,7 @@ pub fn now() -> u64 {
 /// [`View::proves`] as a global function of BPF: the verifier walks through its 48 rounds once, and not again
 /// for each of the many ways that lead here. To the verifier each pointer may be null; `token` really is for a
 /// message that answers no challenge.
+// SAFETY: a global function of BPF has a name of its own in the object.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn authenticate(
@@ -263,6 +265,7 @@ extern "C" fn authenticate(
 }
 
 /// [`silent::View::proves`], in the same way.
+// SAFETY: as of `authenticate`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn authenticate_silent(key: *const KeyedStates, knock: *const [u8; silent::LEN]) -> u32 {

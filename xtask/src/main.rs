@@ -14,6 +14,7 @@ mod run;
 mod sh;
 mod test;
 mod test_kernel;
+mod tidy;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -43,6 +44,9 @@ enum Verb {
     Test(test::Options),
     /// Run the end-to-end tests on another kernel, in an emulated machine.
     TestKernel(test_kernel::Options),
+    /// Check what the documents promise about the source: every `unsafe` has its reason, files are short and say what
+    /// they are for.
+    Tidy(tidy::Options),
 }
 
 fn main() -> ExitCode {
@@ -64,5 +68,6 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
         Verb::TestKernel(options) => test_kernel::run(&options),
+        Verb::Tidy(options) => tidy::run(&options),
     }
 }
