@@ -20,7 +20,7 @@ pub fn run(options: &GenKey) -> anyhow::Result<Zeroizing<String>> {
     }
     Ok(match (options.user, file) {
         (Some(user), file) => for_user(user, &key, file),
-        (None, None) => Zeroizing::new(format!("{}\n", *key)),
+        (None, None) => wiped(&[&key, "\n"]),
         (None, Some(_)) => Zeroizing::default(),
     })
 }
@@ -72,26 +72,33 @@ fn for_user(user: UserId, key: &str, file: Option<&Path>) -> Zeroizing<String> {
         )
     } else {
         let closed = "# With a key in it, the file must be closed to others (chmod 600).";
-        let line = Zeroizing::new(format!("{closed}\nkey = \"{key}\"\n"));
+        let line = wiped(&[closed, "\nkey = \"", key, "\"\n"]);
         (line.clone(), line)
     };
-    Zeroizing::new(format!(
+    let gate = format!(
         "# The gate's letmeind.toml; give the user a name, and the names of the resources it may open:\n\
          [users.NAME]\n\
-         id = \"{user}\"\n\
-         {}\
-         resources = [\"RESOURCE\"]\n\
+         id = \"{user}\"\n"
+    );
+    let client = format!(
+        "resources = [\"RESOURCE\"]\n\
          \n\
          # The client's letmein.toml; give the gate a name, and list what you open with its id there:\n\
          [servers.NAME]\n\
          host = \"HOST\"\n\
-         user = \"{user}\"\n\
-         {}\
-         \n\
-         [servers.NAME.resources]\n\
-         RESOURCE = {{ id = \"00000001\", port = 22 }}\n",
-        *there, *here
-    ))
+         user = \"{user}\"\n"
+    );
+    let resource = "\n[servers.NAME.resources]\nRESOURCE = { id = \"00000001\", port = 22 }\n";
+    wiped(&[&gate, &there, &client, &here, resource])
+}
+
+/// These texts, one after the other, in a string that never grows: growing would leave a piece of a key behind.
+fn wiped(texts: &[&str]) -> Zeroizing<String> {
+    let mut whole = Zeroizing::new(String::with_capacity(texts.iter().map(|text| text.len()).sum()));
+    for text in texts {
+        whole.push_str(text);
+    }
+    whole
 }
 
 #[cfg(test)]

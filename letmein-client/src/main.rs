@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod core_dumps;
 #[cfg(test)]
 mod documents;
 mod exchange;
@@ -38,6 +39,9 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = core_dumps::switch_off() {
+        return fail(USAGE, format_args!("{error:#}"));
+    }
     match &cli.command {
         Command::Knock(Lazy(options)) => knock::run(&cli, Operation::Knock, options),
         Command::Revoke(Lazy(options)) => knock::run(&cli, Operation::Revoke, options),

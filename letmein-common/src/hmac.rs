@@ -75,7 +75,9 @@ impl KeyedStates {
         block[..DIGEST_LANES].copy_from_slice(&keccak::squeeze(&state));
         state.zeroize();
         self.finish_outer(&mut block);
-        to_bytes(&block)
+        let mac = to_bytes(&block);
+        block.zeroize();
+        mac
     }
 
     /// The MAC as four little-endian lanes, the first of the block.

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod core_dumps;
 pub mod exchange;
 pub mod firewall;
 pub mod forwarding;

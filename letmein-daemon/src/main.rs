@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
+    core_dumps,
     firewall::{self, Firewall},
     instance::Instance,
     server, trial,
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
         // A log that nobody takes, such as that of a terminal which has gone, is no reason to end: that would be a panic.
         .log_internal_errors(false)
         .init();
-    match run(Cli::parse().command) {
+    match core_dumps::switch_off().and_then(|()| run(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

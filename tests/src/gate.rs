@@ -15,7 +15,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
@@ -145,6 +145,12 @@ impl Gate {
         self.signal(Signal::SIGKILL)?;
         self.process.wait()?;
         Ok(())
+    }
+
+    /// Ends it as a panic does, and tells how it ended.
+    pub fn crash(mut self) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::SIGABRT)?;
+        Ok(self.process.wait()?)
     }
 
     /// Runs `letmein` on `host` against `server`, with the right key or another, and returns its exit code.

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use toml::de::{DeTable, Deserializer};
 
 /// How long to wait for a port to open, unless told otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
@@ -226,7 +227,9 @@ pub fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// Reads the file at `path`.
 pub fn load(path: &Path) -> anyhow::Result<Config> {
     let file = file::read(path)?;
-    let config: Config = toml::from_str(&file.text).map_err(|error| {
+    // Not `toml::from_str`, whose errors have a copy of the text, keys included, which nobody wipes.
+    let parsed = DeTable::parse(&file.text).map(Deserializer::from);
+    let config = parsed.and_then(Config::deserialize).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         let (line, column) = position(&file.text, start);
         // Some of TOML's own messages have several lines.

@@ -22,6 +22,7 @@ use crate::{
     siphash::{KEY_LEN, SipKey},
     source::Address,
 };
+use zeroize::Zeroizing;
 
 /// Length of a silent knock, in bytes.
 pub const LEN: usize = 88;
@@ -58,12 +59,12 @@ impl Keys {
     #[must_use]
     pub fn derive(key: &KeyedStates) -> Self {
         let short = |label| {
-            let derived = key.mac(label);
+            let derived = Zeroizing::new(key.mac(label));
             derived
                 .first_chunk::<KEY_LEN>()
                 .map_or(SipKey::new(&[0; KEY_LEN]), SipKey::new)
         };
-        let long = |label| KeyedStates::new(&key.mac(label));
+        let long = |label| KeyedStates::new(&Zeroizing::new(key.mac(label)));
         Self {
             tag: short(b"letmein-silent-v2 tag"),
             check: short(b"letmein-silent-v2 check"),

@@ -235,7 +235,9 @@ fn fill_keys(
     users: &[(UserId, &KeyedStates)],
 ) -> Result<(), XdpError> {
     for (user, states) in users {
-        keys.insert(user, *states.lanes(), 0)
+        // By reference: a copy on the stack would not be wiped.
+        let lanes: &[u64; 2 * LANES] = &states.lanes();
+        keys.insert(user, lanes, 0)
             .map_err(|source| XdpError::Map { map, source })?;
     }
     Ok(())

@@ -14,8 +14,12 @@ use super::{
     files::{self, Access},
     raw::{self, DurationText, Given},
 };
+use serde::Deserialize as _;
 use std::{ops::RangeInclusive, path::Path, time::Duration};
-use toml::Spanned;
+use toml::{
+    Spanned,
+    de::{DeTable, Deserializer},
+};
 
 /// What was read, and how it may be used.
 struct Source<'a> {
@@ -55,7 +59,9 @@ pub(super) fn parse(text: &str, path: &Path, folder: &Path) -> Result<Config, Co
 
 fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let mut report = Report::new(source.path, source.text);
-    let file = match toml::from_str::<raw::File>(source.text) {
+    // Not `toml::from_str`, whose errors have a copy of the text, keys included, which nobody wipes.
+    let parsed = DeTable::parse(source.text).map(Deserializer::from);
+    let file = match parsed.and_then(raw::File::deserialize) {
         Ok(file) => Some(file),
         Err(error) => {
             // Only the message: the error's own Display repeats the line, which may hold a key.
