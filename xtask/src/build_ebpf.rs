@@ -75,8 +75,24 @@ pub fn folder(debug_log: bool) -> PathBuf {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    compile(
+        options,
+        &paths::workspace(),
+        &folder(options.debug_log),
+        Vec::new(),
+    )
+}
+
+/// Compiles the program of a workspace into a folder. The compiler gets these options besides.
+pub fn compile(
+    options: &Options,
+    workspace: &Path,
+    objects: &Path,
+    more_flags: Vec<String>,
+) -> anyhow::Result<()> {
     let toolchain = toolchain(options.yes)?;
-    let objects = folder(options.debug_log);
+    let mut flags = flags();
+    flags.extend(more_flags);
     let build_dir = objects.join("build");
     let mut cargo = match toolchain {
         Toolchain::Debian => {
@@ -97,8 +113,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
     };
     cargo
-        .env("CARGO_ENCODED_RUSTFLAGS", flags().join("\u{1f}"))
-        .current_dir(paths::workspace())
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .current_dir(workspace)
         .args([
             "--package",
             "letmein-ebpf",

@@ -10,10 +10,14 @@ mod neighbours;
 mod paths;
 mod peers;
 mod release;
+<<<<<<< HEAD
+=======
+mod reproduce;
+>>>>>>> 49008d7 (test-kernels: Debian's 5.10 and 6.12 beside 6.1; reproduce and release)
 mod run;
 mod sh;
 mod test;
-mod test_kernel;
+mod test_kernels;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -38,12 +42,16 @@ enum Verb {
     /// Search for bytes that confuse what reads them, or that the XDP program judges otherwise than userspace would.
     /// `cargo xtask test` runs the same targets for a moment.
     Fuzz(fuzz::Options),
+    /// Build what is shipped, reproducibly, and tell its check sums.
+    Release(release::Options),
+    /// Build what is shipped twice, in two folders, and see that the bytes are the same.
+    Reproduce(reproduce::Options),
     /// Tell what this machine has and lacks, and what to do about it.
     Doctor,
     /// Build all and run every test. Needs root: tests make network namespaces.
     Test(test::Options),
-    /// Run the end-to-end tests on another kernel, in an emulated machine.
-    TestKernel(test_kernel::Options),
+    /// Run the end-to-end tests on other kernels, in an emulated machine.
+    TestKernels(test_kernels::Options),
     /// Check what the documents promise about the source: every `unsafe` has its reason, files are short and say what
     /// they are for.
     Tidy(tidy::Options),
@@ -65,9 +73,11 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Run(options) => run::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
+        Verb::Release(options) => release::run(&options),
+        Verb::Reproduce(options) => reproduce::run(&options),
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
-        Verb::TestKernel(options) => test_kernel::run(&options),
+        Verb::TestKernels(options) => test_kernels::run(&options),
         Verb::Tidy(options) => tidy::run(&options),
     }
 }

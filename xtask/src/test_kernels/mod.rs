@@ -1,4 +1,4 @@
-//! The end-to-end tests on another kernel: Debian's, in an emulated machine that has nothing but what they need.
+//! The end-to-end tests on other kernels: Debian's, in an emulated machine that has nothing but what they need.
 
 mod image;
 mod machine;
@@ -6,6 +6,7 @@ mod root;
 
 use crate::{build_ebpf, install, install::Package, paths, sh};
 use anyhow::{Context as _, bail};
+use clap::ValueEnum;
 use serde_json::Value;
 use std::{
     fs,
@@ -40,6 +41,10 @@ const PACKAGES: &[Package] = &[
         purpose: "`ip netns`: the tests make their own hosts",
     },
     Package {
+        name: "debian-archive-keyring",
+        purpose: "with which Debian's archive proves what it says",
+    },
+    Package {
         name: "nftables",
         purpose: "`nft`: the firewall that the daemon programs",
     },
@@ -52,6 +57,9 @@ struct Test {
     /// Only tests whose names contain one of these; all if there is none.
     only: &'static [&'static str],
 }
+
+/// A test program, and the tests of it that run.
+type Built = (PathBuf, &'static [&'static str]);
 
 const TESTS: [Test; 5] = [
     Test {
@@ -94,12 +102,37 @@ const TESTS: [Test; 5] = [
     },
 ];
 
+/// Kernels to test on, from the oldest.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Version {
+    /// Debian 11's.
+    #[value(name = "5.10")]
+    V5_10,
+    /// Debian 12's.
+    #[value(name = "6.1")]
+    V6_1,
+    /// Debian 13's.
+    #[value(name = "6.12")]
+    V6_12,
+}
+
+impl Version {
+    /// Where Debian has the newest of them.
+    const fn suite(self) -> &'static str {
+        match self {
+            Self::V5_10 => "bullseye-security",
+            Self::V6_1 => "bookworm-security",
+            Self::V6_12 => "trixie",
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub struct Options {
-    /// Debian's package that depends on the kernel: 6.1 in Debian 12.
-    #[arg(long, default_value = "linux-image-cloud-amd64")]
-    package: String,
-    /// Minutes that the tests may take there.
+    /// Only this kernel. May be repeated.
+    #[arg(long)]
+    kernel: Vec<Version>,
+    /// Minutes that the tests may take on each.
     #[arg(long, default_value_t = 15)]
     minutes: u64,
     /// Install what is missing without asking.
@@ -121,11 +154,32 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .iter()
         .map(|test| Ok((test_program(test.package, test.name)?, test.only)))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    let all = Version::value_variants();
+    let versions = if options.kernel.is_empty() {
+        all
+    } else {
+        &options.kernel
+    };
+    let mut failed = Vec::new();
+    for version in versions {
+        // Each is tried, whatever becomes of the others.
+        match test_on(*version, &tests, options) {
+            Ok(told) => eprintln!("{told}"),
+            Err(error) => failed.push(format!("{error:#}")),
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{}", failed.join("\n"));
+    }
+    Ok(())
+}
 
-    let folder = paths::target().join("test-kernel");
+/// Boots one kernel, runs the tests there, and tells what came of it.
+fn test_on(version: Version, tests: &[Built], options: &Options) -> anyhow::Result<String> {
+    let folder = paths::target().join("test-kernels");
     fs::create_dir_all(&folder)?;
-    let kernel = image::fetch(&options.package, &folder)?;
-    let root = root::pack(&kernel, &tests, &folder)?;
+    let kernel = image::fetch(version.suite(), &folder)?;
+    let root = root::pack(&kernel, tests, &folder)?;
     let seen = machine::boot(&kernel.image, &root, Duration::from_secs(options.minutes * 60))?;
     // Said by `/init`, once for each test program and once at the end.
     let passed = seen.matches(root::PASSED).count();
@@ -136,8 +190,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             tests.len()
         );
     }
-    eprintln!("Linux {}: all {passed} test programs passed", kernel.release);
-    Ok(())
+    Ok(format!(
+        "Linux {}: all {passed} test programs passed",
+        kernel.release
+    ))
 }
 
 /// Builds a test of a package, and tells where cargo put it.
