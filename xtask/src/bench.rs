@@ -73,6 +73,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 /// The programs that are measured, beside the benchmarks.
 fn build_release() -> anyhow::Result<()> {
-    release::server()?;
-    release::client()
+    release::for_measuring(release::SERVER)?;
+    release::for_measuring(release::CLIENT)
 }

@@ -10,10 +10,7 @@ mod neighbours;
 mod paths;
 mod peers;
 mod release;
-<<<<<<< HEAD
-=======
 mod reproduce;
->>>>>>> 49008d7 (test-kernels: Debian's 5.10 and 6.12 beside 6.1; reproduce and release)
 mod run;
 mod sh;
 mod test;
