@@ -26,6 +26,12 @@ pub enum XdpError {
          section [gate] does without"
     )]
     Load(#[source] EbpfError),
+    /// The kernel is older than what the program needs.
+    #[error(
+        "the XDP program needs Linux 5.18 or newer, and this is {0}; upgrade, or set xdp = \"off\" in section [gate] to \
+         check knocks in userspace"
+    )]
+    OldKernel(String),
     /// The object lacks a map or the program.
     #[error("the XDP object has no {0}; it does not belong to this letmeind")]
     Missing(&'static str),

@@ -3,6 +3,7 @@
 use super::{
     attach::{self, Attached, Mode},
     error::XdpError,
+    kernel,
     knocks::Knocks,
     object::Object,
     packet_log::PacketLog,
@@ -104,9 +105,11 @@ impl KernelGate {
                 plan.shield.as_ref().map_or(1, |shield| shield.leases.max(1)),
             )
             .load(object.bytes())
-            .map_err(load_error)?;
+            .map_err(|error| kernel::blame(load_error(error)))?;
         // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
-        program_mut(&mut ebpf)?.load().map_err(verifier_error)?;
+        program_mut(&mut ebpf)?
+            .load()
+            .map_err(|error| kernel::blame(verifier_error(error)))?;
         fill_users(&mut ebpf, plan)?;
         if let Some(silent) = silent {
             fill_keys(take(&mut ebpf, "SILENT_KEYS")?, "SILENT_KEYS", &silent.keys)?;

@@ -2,6 +2,7 @@
 
 mod attach;
 mod error;
+mod kernel;
 mod kernel_gate;
 mod knocks;
 mod object;

@@ -75,7 +75,7 @@ fn judge(release: Option<&str>) -> Finding {
             ),
         )
     } else if version < TESTED {
-        Finding::ok("kernel", format!("{release}; tested are 6.1 and 6.18"))
+        Finding::ok("kernel", format!("{release}; tested are 6.1, 6.12 and 6.18"))
     } else {
         Finding::ok("kernel", release)
     }

@@ -3,6 +3,7 @@
 mod image;
 mod machine;
 mod root;
+mod tests;
 
 use crate::{build_ebpf, install, install::Package, paths, sh};
 use anyhow::{Context as _, bail};
@@ -14,6 +15,7 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
+use tests::Test;
 
 const PACKAGES: &[Package] = &[
     Package {
@@ -50,58 +52,6 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
-/// A test program of the workspace that runs there.
-struct Test {
-    package: &'static str,
-    name: &'static str,
-    /// Only tests whose names contain one of these; all if there is none.
-    only: &'static [&'static str],
-}
-
-/// A test program, and the tests of it that run.
-type Built = (PathBuf, &'static [&'static str]);
-
-const TESTS: [Test; 5] = [
-    Test {
-        package: "letmein-tests",
-        name: "gate",
-        only: &[],
-    },
-    Test {
-        package: "letmein-tests",
-        name: "silent",
-        // What takes minutes there, or programs that are not, is left out.
-        only: &[
-            "lease::native",
-            "lease::generic",
-            "forged::each",
-            "replay::at_once",
-            "replay::after_a_restart",
-        ],
-    },
-    Test {
-        package: "letmein-tests",
-        name: "resources",
-        only: &[
-            "forward::the_guard_closes",
-            "jump::",
-            "cut::a_revocation",
-            "cut::a_lease_that_runs_out_ends_connections_in_guard",
-            "cut::a_udp_flow",
-        ],
-    },
-    Test {
-        package: "letmein-daemon",
-        name: "firewall",
-        only: &[],
-    },
-    Test {
-        package: "letmein-daemon",
-        name: "leases",
-        only: &[],
-    },
-];
-
 /// Kernels to test on, from the oldest.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Version {
@@ -123,6 +73,15 @@ impl Version {
             Self::V5_10 => "bullseye-security",
             Self::V6_1 => "bookworm-security",
             Self::V6_12 => "trixie",
+        }
+    }
+
+    /// What is tested there.
+    const fn tests(self) -> &'static [Test] {
+        match self {
+            Self::V5_10 => tests::WITHOUT_XDP,
+            Self::V6_1 => tests::ALL,
+            Self::V6_12 => tests::FEW,
         }
     }
 }
@@ -150,10 +109,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         debug_log: false,
     })?;
     sh::run(Command::new("cargo").current_dir(paths::workspace()).arg("build"))?;
-    let tests = TESTS
-        .iter()
-        .map(|test| Ok((test_program(test.package, test.name)?, test.only)))
-        .collect::<anyhow::Result<Vec<_>>>()?;
     let all = Version::value_variants();
     let versions = if options.kernel.is_empty() {
         all
@@ -163,7 +118,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for version in versions {
         // Each is tried, whatever becomes of the others.
-        match test_on(*version, &tests, options) {
+        match test_on(*version, options) {
             Ok(told) => eprintln!("{told}"),
             Err(error) => failed.push(format!("{error:#}")),
         }
@@ -175,11 +130,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Boots one kernel, runs the tests there, and tells what came of it.
-fn test_on(version: Version, tests: &[Built], options: &Options) -> anyhow::Result<String> {
+fn test_on(version: Version, options: &Options) -> anyhow::Result<String> {
+    let tests = version.tests().iter();
+    let tests = tests
+        .map(|test| Ok((test_program(test.package, test.name)?, test.only)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let folder = paths::target().join("test-kernels");
     fs::create_dir_all(&folder)?;
     let kernel = image::fetch(version.suite(), &folder)?;
-    let root = root::pack(&kernel, tests, &folder)?;
+    let root = root::pack(&kernel, &tests, &folder)?;
     let seen = machine::boot(&kernel.image, &root, Duration::from_secs(options.minutes * 60))?;
     // Said by `/init`, once for each test program and once at the end.
     let passed = seen.matches(root::PASSED).count();

@@ -69,8 +69,8 @@ pub fn pack(kernel: &Kernel, tests: &[(PathBuf, &[&str])], folder: &Path) -> any
     copy("/etc/protocols".as_ref(), &root.join("etc/protocols"))?;
     let workspace = paths::workspace();
     let there = root.join(workspace.strip_prefix("/").unwrap_or(&workspace));
-    for test in super::TESTS {
-        fs::create_dir_all(there.join(test.package))?;
+    for package in ["letmein-tests", "letmein-daemon"] {
+        fs::create_dir_all(there.join(package))?;
     }
     copy(&workspace.join("nftables.conf"), &there.join("nftables.conf"))?;
     modules(kernel, &root)?;
