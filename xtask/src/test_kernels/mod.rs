@@ -31,6 +31,10 @@ const PACKAGES: &[Package] = &[
         purpose: "packs its file system",
     },
     Package {
+        name: "xz-utils",
+        purpose: "decompresses modules",
+    },
+    Package {
         name: "kmod",
         purpose: "lists the kernel's modules for it",
     },

@@ -67,6 +67,10 @@ pub fn pack(kernel: &Kernel, tests: &[(PathBuf, &[&str])], folder: &Path) -> any
     }
     // nft calls protocols by their names, and the tests load the example ruleset from where it is.
     copy("/etc/protocols".as_ref(), &root.join("etc/protocols"))?;
+    // letmeind becomes another user, and looks for that one there.
+    for list in ["passwd", "group"] {
+        fs::write(root.join("etc").join(list), "")?;
+    }
     let workspace = paths::workspace();
     let there = root.join(workspace.strip_prefix("/").unwrap_or(&workspace));
     for package in ["letmein-tests", "letmein-daemon"] {
@@ -127,7 +131,11 @@ fn add(program: &Path, root: &Path, to: &Path) -> anyhow::Result<()> {
 
 fn modules(kernel: &Kernel, root: &Path) -> anyhow::Result<()> {
     let folder = Path::new("lib/modules").join(&kernel.release);
-    let (from, to) = (kernel.root.join(&folder), root.join(&folder));
+    let to = root.join(&folder);
+    // Since Debian 13, `/lib` is `/usr/lib` in packages, too.
+    let places = [kernel.root.join(&folder), kernel.root.join("usr").join(&folder)];
+    let from = places.iter().find(|place| place.is_dir());
+    let from = from.with_context(|| format!("the package of Linux {} has no modules", kernel.release))?;
     for part in MODULE_FOLDERS {
         let parent = to.join(part);
         let parent = parent.parent().unwrap_or(&to);
@@ -137,6 +145,9 @@ fn modules(kernel: &Kernel, root: &Path) -> anyhow::Result<()> {
     for list in ["modules.builtin", "modules.order"] {
         copy(&from.join(list), &to.join(list))?;
     }
+    // Since Debian 13, they are compressed, and the machine has nothing that could change that.
+    let compressed = ["-name", "*.ko.xz", "-exec", "xz", "--decompress", "{}", "+"];
+    sh::run(Command::new("find").arg(&to).args(compressed))?;
     sh::run(
         Command::new("depmod")
             .arg("--basedir")
