@@ -3,16 +3,17 @@
 //! The gatekeeper may have been taken over by whoever has found a bug in it. So the warden reads nothing of it but
 //! messages of a fixed length, every byte of which means something or has to be zero. All numbers are little-endian.
 
+mod fields;
 #[cfg(test)]
 mod tests;
 
+use fields::{Fields, head, parse_head};
 use letmein_common::{
     ResourceId, UserId,
     hmac::Auth,
     maps::{Pending, PendingKey},
     reason::{Counters, Reason},
     sample::{PER_ROUND, Refused},
-    source::Address,
 };
 use std::{net::IpAddr, time::Duration};
 
@@ -343,92 +344,6 @@ impl ToGatekeeper {
             ((CLOCK, 0), offset) => Self::Clock(offset.cast_signed()),
             ((SAMPLE, number), 0) => Self::Sample(number),
             _ => return Err(Garbage),
-        })
-    }
-}
-
-fn head(kind: u32, number: u64) -> [u8; CONFIGURED] {
-    let mut bytes = [0; CONFIGURED];
-    bytes[..4].copy_from_slice(&kind.to_le_bytes());
-    bytes[8..].copy_from_slice(&number.to_le_bytes());
-    bytes
-}
-
-fn parse_head(bytes: &[u8; CONFIGURED]) -> Result<(u32, u64), Garbage> {
-    let [a, b, c, d, 0, 0, 0, 0, number @ ..] = *bytes else {
-        return Err(Garbage);
-    };
-    Ok((u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(number)))
-}
-
-/// The fields of a request, which all kinds share. What a kind does not need is zero.
-#[derive(Clone, Copy)]
-struct Fields {
-    kind: u32,
-    number: u64,
-    address: Address,
-    user: UserId,
-    resource: ResourceId,
-    time: u64,
-    port: u32,
-    token: Auth,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        Self {
-            kind: 0,
-            number: 0,
-            address: Address([0; 2]),
-            user: UserId(0),
-            resource: ResourceId(0),
-            time: 0,
-            port: 0,
-            token: [0; 32],
-        }
-    }
-}
-
-impl Fields {
-    const fn name(&mut self, kind: u32, user: UserId, resource: ResourceId, address: Address) {
-        self.kind = kind;
-        self.user = user;
-        self.resource = resource;
-        self.address = address;
-    }
-
-    fn to_bytes(self) -> [u8; REQUEST] {
-        let mut bytes = [0; REQUEST];
-        bytes[..16].copy_from_slice(&head(self.kind, self.number));
-        bytes[16..32].copy_from_slice(&self.address.bytes());
-        bytes[32..36].copy_from_slice(&self.user.0.to_le_bytes());
-        bytes[36..40].copy_from_slice(&self.resource.0.to_le_bytes());
-        bytes[40..48].copy_from_slice(&self.time.to_le_bytes());
-        bytes[48..52].copy_from_slice(&self.port.to_le_bytes());
-        bytes[56..].copy_from_slice(&self.token);
-        bytes
-    }
-
-    /// `None` if a reserved byte is not zero.
-    fn parse(bytes: &[u8; REQUEST]) -> Option<Self> {
-        let (head, rest) = bytes.split_first_chunk()?;
-        let (kind, number) = parse_head(head).ok()?;
-        let (address, rest) = rest.split_first_chunk()?;
-        let (user, rest) = rest.split_first_chunk()?;
-        let (resource, rest) = rest.split_first_chunk()?;
-        let (time, rest) = rest.split_first_chunk()?;
-        let (port, rest) = rest.split_first_chunk()?;
-        let (reserved, token) = rest.split_first_chunk::<4>()?;
-        (*reserved == [0; 4]).then_some(())?;
-        Some(Self {
-            kind,
-            number,
-            address: Address::v6(*address),
-            user: UserId(u32::from_le_bytes(*user)),
-            resource: ResourceId(u32::from_le_bytes(*resource)),
-            time: u64::from_le_bytes(*time),
-            port: u32::from_le_bytes(*port),
-            token: token.try_into().ok()?,
         })
     }
 }

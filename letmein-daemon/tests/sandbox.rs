@@ -2,6 +2,7 @@
 //! which has given up what the real one gives up. Needs root, and a kernel with Landlock.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "what a test cannot do without, it must fail without"
 )]

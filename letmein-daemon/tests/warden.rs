@@ -2,6 +2,7 @@
 //! with the real nftables. Needs root.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "what a test cannot do without, it must fail without"

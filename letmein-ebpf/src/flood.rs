@@ -68,13 +68,13 @@ fn send(ctx: &XdpContext) -> Option<u32> {
     // SAFETY: a helper without arguments.
     let mut seed = unsafe { u64::from(bpf_get_prandom_u32()) << 32 | u64::from(bpf_get_prandom_u32()) };
     let random = next(&mut seed);
-    let (address, port) = (source(random), (random >> 32) as u16 | 1024);
+    let (address, port) = (source(random), low(random >> 32) | 1024);
     write(ctx, IP_SOURCE, address.to_be())?;
     write(ctx, SOURCE_PORT, port.to_be())?;
-    let words = [(address >> 16) as u16, address as u16];
+    let words = [low(u64::from(address >> 16)), low(address.into())];
     write(ctx, IP_CHECKSUM, renewed(setting!(IP_SUM), &words))?;
     let tcp = setting!(TCP_SUM);
-    if tcp <= u32::from(u16::MAX) {
+    if u16::try_from(tcp).is_ok() {
         write(ctx, TCP_CHECKSUM, renewed(tcp, &[words[0], words[1], port]))?;
     }
     let (first, end) = (setting!(FIRST) as usize, setting!(END) as usize);
@@ -97,8 +97,8 @@ fn send(ctx: &XdpContext) -> Option<u32> {
 /// An address between 11.0.0.0 and 110.255.255.255: that of somebody, and not of this machine.
 #[inline(always)]
 fn source(random: u64) -> u32 {
-    let first = 11 + (random as u8 as u32) % 100;
-    first << 24 | (random >> 8) as u32 & 0x00FF_FFFF
+    let first = 11 + u32::from(low(random)) % 100;
+    first << 24 | u32::from(low(random >> 16)) << 8 | u32::from(low(random >> 48)) & 0xFF
 }
 
 /// A checksum, as it lies in the packet, once these words are there instead of zeros (RFC 1624). A frame may be one that
@@ -111,7 +111,14 @@ fn renewed(checksum: u32, words: &[u16]) -> u16 {
     }
     sum = (sum & 0xFFFF) + (sum >> 16);
     sum = (sum & 0xFFFF) + (sum >> 16);
-    (!(sum as u16)).to_be()
+    (!low(sum.into())).to_be()
+}
+
+/// The lowest 16 bits.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "which is what it is for")]
+const fn low(number: u64) -> u16 {
+    number as u16
 }
 
 /// `SplitMix64`.

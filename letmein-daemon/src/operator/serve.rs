@@ -162,7 +162,7 @@ mod tests {
     async fn nobody_takes_all_places() {
         let mut places = Places::default();
         let mut tasks = Vec::new();
-        for _ in 0..OF_ONE_USER + 1 {
+        for _ in 0..=OF_ONE_USER {
             places.make_room(Uid::from_raw(1));
             let task = tokio::spawn(pending::<()>());
             places.taken.push_back((Uid::from_raw(1), task.abort_handle()));

@@ -35,7 +35,7 @@ impl FullDisk {
             .arg(disk.0.path())
             .status();
         assert!(mounted.unwrap().success());
-        let filler = fs::write(disk.0.path().join("filler"), [0; 1 << 20]);
+        let filler = fs::write(disk.0.path().join("filler"), vec![0; 1 << 20]);
         assert_eq!(filler.unwrap_err().kind(), ErrorKind::StorageFull);
         disk
     }

@@ -4,7 +4,7 @@ use crate::scene::{Scene, status};
 use letmein_tests::letmeind::NOBODY;
 use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt as _};
 
-/// By their numbers in `linux/capability.h`: KILL, NET_BIND_SERVICE, NET_ADMIN, PERFMON, BPF.
+/// By their numbers in `linux/capability.h`: `KILL`, `NET_BIND_SERVICE`, `NET_ADMIN`, `PERFMON`, `BPF`.
 const WARDENS: [u32; 5] = [5, 10, 12, 38, 39];
 
 #[test]
