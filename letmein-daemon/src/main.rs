@@ -148,6 +148,11 @@ enum Command {
         #[arg(long = "for", value_name = "TIME", value_parser = operator::open::parse_time)]
         time: Option<Duration>,
     },
+    /// Have the letmeind that runs read its configuration again, and tell what came of it.
+    Reload {
+        #[command(flatten)]
+        running: Running,
+    },
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions {
@@ -225,6 +230,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             address,
             time,
         } => operator::open::run(&running.socket, &resource, address, time),
+        Command::Reload { running } => operator::reload::run(&running.socket),
         Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
         Command::Import {
             file,

@@ -3,6 +3,7 @@
 use super::{
     Desk,
     client::{Client, unexpected},
+    format::number,
     leases::resource,
     protocol::{Answer, Request, Revoked},
 };
@@ -105,11 +106,6 @@ pub fn run(socket: &Path, whose: String) -> anyhow::Result<()> {
 }
 
 fn text(revoked: Revoked) -> String {
-    let number = |number, one, many| match number {
-        0 => format!("no {many}"),
-        1 => format!("1 {one}"),
-        number => format!("{number} {many}"),
-    };
     let mut parts = vec![format!("{} revoked", number(revoked.leases, "lease", "leases"))];
     if revoked.connections > 0 {
         let ended = number(revoked.connections, "connection", "connections");
