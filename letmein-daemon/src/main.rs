@@ -12,7 +12,7 @@ use letmein_daemon::{
     gatekeeper, import,
     instance::Instance,
     operator::{self, DEFAULT_SOCKET},
-    sandbox::Seccomp,
+    sandbox::{Account, Seccomp},
     server, trial, user, warden, xdp,
 };
 use std::{
@@ -211,6 +211,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             let checked = Config::load(&config)?;
             for warning in checked.warnings() {
                 tracing::warn!("{warning}");
+            }
+            // It may be checked on another machine than the one that it is for.
+            if let Err(error) = Account::find(&checked.daemon.user) {
+                tracing::warn!("letmeind would not start here: {error:#}");
             }
             println!("{}: good", config.display());
             Ok(())
