@@ -241,7 +241,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
             let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
-            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let program = xdp::remove(&config.gate.pin_directory).context("only the rules were removed")?;
             let found = rules || program;
             println!(
                 "{}",
