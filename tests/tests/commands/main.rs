@@ -6,6 +6,7 @@
 )]
 
 mod checkout;
+mod inline;
 mod marks;
 mod story;
 
@@ -28,6 +29,21 @@ fn of_firewalls() {
     let story = Story::begin();
     story.configure_gate();
     story.tell("docs/firewalls.md");
+}
+
+#[test]
+fn of_configuration() {
+    let story = Story::begin();
+    story.configure_gate();
+    story.tell("docs/configuration.md");
+}
+
+#[test]
+fn of_monitoring() {
+    let mut story = Story::begin();
+    story.configure_gate();
+    story.serve("letmeind run");
+    story.tell("docs/monitoring.md");
 }
 
 #[test]

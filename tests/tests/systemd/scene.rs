@@ -28,7 +28,12 @@ ports = ["tcp/22"]
 id = "1"
 key-file = "alice.key"
 resources = ["ssh"]
+[operator]
+group = "watchers"
 "#;
+
+/// The group of the operator's socket.
+pub const WATCHERS: u32 = 990;
 
 /// The network, which is there from now on, and what there is in nftables before.
 const NETWORK: &str = "[Unit]
@@ -77,6 +82,8 @@ impl Scene {
                 .unwrap();
         }
         root.copy(&unit("letmein.sysusers.conf"), "usr/lib/sysusers.d/letmein.conf")
+            .unwrap();
+        root.write("etc/group", &format!("root:x:0:\nwatchers:x:{WATCHERS}:\n"))
             .unwrap();
         root.write("etc/letmein/letmeind.toml", CONFIGURATION).unwrap();
         let key = KEY.map(|byte| format!("{byte:02x}")).concat();
