@@ -8,6 +8,7 @@
 mod checkout;
 mod inline;
 mod marks;
+mod nic;
 mod story;
 
 use story::Story;
@@ -44,6 +45,14 @@ fn of_monitoring() {
     story.configure_gate();
     story.serve("letmeind run");
     story.tell("docs/monitoring.md");
+}
+
+#[test]
+fn of_operation() {
+    let mut story = Story::begin();
+    story.configure_gate();
+    story.serve("letmeind run");
+    story.tell("docs/operations.md");
 }
 
 #[test]

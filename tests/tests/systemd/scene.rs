@@ -69,6 +69,11 @@ pub struct Scene {
 impl Scene {
     /// Boots a machine with the gate enabled. `watchdog` replaces the one of the unit.
     pub fn boot(watchdog: &str) -> Self {
+        Self::boot_after(watchdog, |_| {})
+    }
+
+    /// The same, after something was done to its files.
+    pub fn boot_after(watchdog: &str, change: impl FnOnce(&Root)) -> Self {
         let lab = Lab::new().unwrap();
         let service = lab.server.listen(22).unwrap();
         for interface in ["to-peer1", "to-peer2"] {
@@ -100,6 +105,7 @@ impl Scene {
         root.enable("nftables.service", "sysinit.target").unwrap();
         root.enable("the-network.service", "multi-user.target").unwrap();
         root.enable("letmeind.service", "multi-user.target").unwrap();
+        change(&root);
         Self {
             machine: root.boot(&lab.server).unwrap(),
             lab,
