@@ -167,8 +167,6 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     let (ended, mut end) = oneshot::channel();
     let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
     spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
-    let told = Rc::clone(&running.gatekeeper);
-    spawn_local(async move { told.tell_time().await });
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
     let configured = tokio::select! {

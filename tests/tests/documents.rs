@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Characters in a line, but for rows of tables and indented blocks, which cannot be broken.
+/// Characters in a line, but for rows of tables, which cannot be broken.
 const LINE: usize = 120;
 
 /// The top of the repository.
@@ -42,11 +42,12 @@ fn quoted(documents: &[(PathBuf, String)]) -> impl Iterator<Item = (&Path, &str)
     })
 }
 
-/// Whether a word is the path of a file or folder here, as far as its looks go.
+/// Whether a word is the path of a file or folder here, as far as its looks go. What is built is not here yet.
 fn looks_like_a_path(word: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let folder = word.split_once('/').map(|(folder, _)| folder);
-    word.chars().all(plain) && folder.is_some_and(|folder| !folder.is_empty() && top().join(folder).is_dir())
+    let ours = |folder: &str| !["", "target"].contains(&folder) && top().join(folder).is_dir();
+    word.chars().all(plain) && folder.is_some_and(ours)
 }
 
 #[test]
@@ -88,14 +89,17 @@ fn headings(path: &Path) -> Vec<String> {
 #[test]
 fn paths_are_those_of_files() {
     let documents = documents();
-    let mut paths = 0;
+    let (mut paths, mut missing) = (0, Vec::new());
     for (document, word) in quoted(&documents) {
         let (path, _) = word.split_once("::").unwrap_or((word, ""));
         if looks_like_a_path(path) {
-            assert!(top().join(path).exists(), "{}: {word}", document.display());
+            if !top().join(path).exists() {
+                missing.push(format!("{}: {word}", document.display()));
+            }
             paths += 1;
         }
     }
+    assert!(missing.is_empty(), "{missing:#?}");
     assert!(paths > 30, "{paths}");
 }
 
@@ -120,17 +124,15 @@ fn tests_are_those_of_their_files() {
 
 #[test]
 fn lines_are_short_enough_to_read() {
+    let mut long = Vec::new();
     for (path, text) in documents() {
         for (number, line) in text.lines().enumerate() {
-            let breakable = !line.starts_with('|') && !line.starts_with("    ");
-            assert!(
-                !breakable || line.chars().count() <= LINE,
-                "{}:{}",
-                path.display(),
-                number + 1
-            );
+            if !line.starts_with('|') && line.chars().count() > LINE {
+                long.push(format!("{}:{}", path.display(), number + 1));
+            }
         }
     }
+    assert!(long.is_empty(), "{long:#?}");
 }
 
 #[test]

@@ -236,7 +236,9 @@ impl Running {
             let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
             let begin = || silent::begin(&*config, Some(clock::monotonic()), &mut change);
             let table = followed.tags.unwrap_or_else(begin);
-            spawn(spawn_local(silent::renew(config, table, change)));
+            let gatekeeper = Rc::clone(&self.gatekeeper);
+            let tell_time = async move |now| gatekeeper.tell_time(now).await;
+            spawn(spawn_local(silent::renew(config, table, tell_time, change)));
         }
         Ok(())
     }

@@ -7,5 +7,6 @@
 )]
 
 mod boot;
+mod documents;
 mod sandbox;
 mod scene;

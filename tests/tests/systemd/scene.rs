@@ -28,7 +28,12 @@ ports = ["tcp/22"]
 id = "1"
 key-file = "alice.key"
 resources = ["ssh"]
+[operator]
+group = "watchers"
 "#;
+
+/// The group of the operator's socket.
+pub const WATCHERS: u32 = 990;
 
 /// The network, which is there from now on, and what there is in nftables before.
 const NETWORK: &str = "[Unit]
@@ -64,6 +69,11 @@ pub struct Scene {
 impl Scene {
     /// Boots a machine with the gate enabled. `watchdog` replaces the one of the unit.
     pub fn boot(watchdog: &str) -> Self {
+        Self::boot_after(watchdog, |_| {})
+    }
+
+    /// The same, after something was done to its files.
+    pub fn boot_after(watchdog: &str, change: impl FnOnce(&Root)) -> Self {
         let lab = Lab::new().unwrap();
         let service = lab.server.listen(22).unwrap();
         for interface in ["to-peer1", "to-peer2"] {
@@ -77,6 +87,8 @@ impl Scene {
                 .unwrap();
         }
         root.copy(&unit("letmein.sysusers.conf"), "usr/lib/sysusers.d/letmein.conf")
+            .unwrap();
+        root.write("etc/group", &format!("root:x:0:\nwatchers:x:{WATCHERS}:\n"))
             .unwrap();
         root.write("etc/letmein/letmeind.toml", CONFIGURATION).unwrap();
         let key = KEY.map(|byte| format!("{byte:02x}")).concat();
@@ -93,6 +105,7 @@ impl Scene {
         root.enable("nftables.service", "sysinit.target").unwrap();
         root.enable("the-network.service", "multi-user.target").unwrap();
         root.enable("letmeind.service", "multi-user.target").unwrap();
+        change(&root);
         Self {
             machine: root.boot(&lab.server).unwrap(),
             lab,

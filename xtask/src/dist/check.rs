@@ -1,12 +1,13 @@
 //! Trying the Debian packages out: a clean Debian boots in namespaces, gets them, and gets rid of them.
 
 use super::{
-    VERSION, anew, deb,
+    anew, deb,
     tree::{CONFIGURATION, Tree},
 };
 use crate::{install, install::Package, sh};
 use anyhow::{bail, ensure};
 use letmein_tests::{
+    document::commands_for,
     lab::{Host, Lab, Outcome},
     machine::Machine,
 };
@@ -37,13 +38,14 @@ pub fn run(server: &Tree, folder: &Path, packages: &Path, yes: bool) -> anyhow::
         fs::create_dir(root.join(part))?;
     }
     let here = root.join("changes/packages");
-    fs::create_dir(&here)?;
+    let newer = here.join("newer");
+    fs::create_dir_all(&newer)?;
     for name in super::names(packages)? {
         if name.extension().is_some_and(|extension| extension == "deb") {
             fs::copy(packages.join(&name), here.join(&name))?;
         }
     }
-    deb::build(server, NEWER, &here)?;
+    deb::build(server, NEWER, &newer)?;
 
     let lab = Lab::new()?;
     let _service = lab.server.listen(22)?;
@@ -101,9 +103,8 @@ struct Site {
 impl Site {
     fn installed_and_not_started(&self) -> anyhow::Result<()> {
         Self::say("install: nothing is started, and nothing is closed");
-        self.shell(&format!(
-            "dpkg -i /packages/letmein_{VERSION}_*.deb /packages/letmeind_{VERSION}_*.deb"
-        ))?;
+        self.type_in("server", "/packages")?;
+        self.type_in("client", "/packages")?;
         for what in ["is-active", "is-enabled"] {
             ensure!(self.machine.run(&["systemctl", what, SERVICE]).is_err(), "{what}");
         }
@@ -125,12 +126,9 @@ impl Site {
     fn configured_and_started(&self) -> anyhow::Result<()> {
         Self::say("configure and start: ports are closed, and the packaged client opens them");
         self.shell(&format!(
-            "cd /etc/letmein && letmein gen-key -o keys/alice.key -u 1 >/dev/null
-             sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
-             printf '[users.alice]\nid = \"1\"\nkey-file = \"keys/alice.key\"\nresources = [\"ssh\"]\n' >>/{CONFIGURATION}
-             mkdir -p /root/.config/letmein && cp keys/alice.key /root/.config/letmein/
-             printf '[servers.home]\\nhost = \"10.77.1.1\"\\nuser = \"1\"\\nkey-file = \"alice.key\"\\n\
-                     [servers.home.resources]\\nssh = {{ id = \"1\", port = 22 }}\\n' >/root/.config/letmein/letmein.toml
+            "sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
+             letmeind user add alice --resource ssh --host 10.77.1.1 --server home >/root/line
+             grep ^letmein: /root/line | HOME=/root letmein enroll -
              systemctl enable --now {SERVICE} || {{ journalctl --no-pager -u 'letmeind*' >&2; exit 1; }}"
         ))?;
         self.machine.wait_for_state(SERVICE, "active")?;
@@ -144,13 +142,18 @@ impl Site {
             knock.env("HOME", "/root").status()?.success(),
             "the packaged client did not open the port"
         );
-        self.outcome(&self.lab.client, Outcome::Open)
+        self.outcome(&self.lab.client, Outcome::Open)?;
+        let leases = self.shell("letmeind leases")?;
+        ensure!(leases.contains("alice"), "letmeind leases: {leases}");
+        let log = self.machine.log("letmeind*");
+        ensure!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+        Ok(())
     }
 
     fn upgraded(&self) -> anyhow::Result<()> {
         Self::say("upgrade: another process, the same lease, and no gap");
         let before = self.machine.property(SERVICE, "MainPID")?;
-        self.shell(&format!("dpkg -i /packages/letmeind_{NEWER}_*.deb"))?;
+        self.type_in("upgrade", "/packages/newer")?;
         self.machine.wait_for_state(SERVICE, "active")?;
         ensure!(
             self.machine.property(SERVICE, "MainPID")? != before,
@@ -161,7 +164,7 @@ impl Site {
 
     fn removed(&self) -> anyhow::Result<()> {
         Self::say("remove: ports stay closed");
-        self.shell("dpkg --remove letmeind")?;
+        self.type_in("remove", "/")?;
         ensure!(
             self.machine.run(&["pidof", "letmeind"]).is_err(),
             "letmeind still runs"
@@ -171,7 +174,8 @@ impl Site {
 
     fn purged(&self) -> anyhow::Result<()> {
         Self::say("purge: nothing is left but the user's key and its folder");
-        self.shell("dpkg --purge letmeind letmein")?;
+        self.type_in("purge", "/")?;
+        self.shell("dpkg --purge letmein")?;
         self.outcome(&self.lab.other, Outcome::Open)?;
         let rules = self.machine.run(&["nft", "list", "ruleset"])?;
         ensure!(rules.is_empty(), "rules are left: {rules}");
@@ -181,10 +185,20 @@ impl Site {
         )?;
         let left: Vec<_> = left.lines().collect();
         ensure!(left == ["/etc/letmein"], "left: {left:?}");
+        let left = self.shell("find /etc/letmein -type f")?;
         ensure!(
-            self.shell("find /etc/letmein -type f")? == "/etc/letmein/keys/alice.key\n",
-            "keys are not what is left"
+            left.starts_with("/etc/letmein/keys/alice-") && left.lines().count() == 1,
+            "keys are not what is left: {left}"
         );
+        Ok(())
+    }
+
+    /// What docs/operations.md has people type at this moment, in this folder.
+    fn type_in(&self, moment: &str, folder: &str) -> anyhow::Result<()> {
+        for command in commands_for("docs/operations.md", "debian", moment)? {
+            eprintln!("{command}");
+            self.shell(&format!("cd {folder}; {command}"))?;
+        }
         Ok(())
     }
 
