@@ -6,7 +6,7 @@ use crate::{
     instance::{self, Instance},
     interfaces::Interfaces,
     leases::Leases,
-    loading, notify,
+    loading, logging, notify,
     operator::{self, protocol::Reloaded, reload::Asked},
     remembered,
     sandbox::{self, Account, Files},
@@ -68,6 +68,7 @@ impl State {
 /// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed, unless all
 /// of it is on trial and not confirmed within `trial`.
 pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
+    logging::switch_to(config.daemon.log_format);
     for warning in config.warnings() {
         warn!("{warning}");
     }
@@ -90,6 +91,7 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
 
 /// Closes the protected ports, as `run` does, and serves nobody.
 pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
+    logging::switch_to(config.daemon.log_format);
     for warning in config.warnings() {
         warn!("{warning}");
     }
@@ -309,12 +311,22 @@ async fn until_stopped(
             None => counted?,
         };
         if asked || now != reported {
-            info!("{}", counters_line(&now));
+            let refused = now.refused.iter().sum::<u64>();
+            info!(
+                event = "counters",
+                genuine = now.genuine,
+                refused,
+                "{}",
+                counters_line(&now)
+            );
             reported = now;
         }
     }
     notify::stopping();
-    info!("stopping; protected ports stay closed and leases run on");
+    info!(
+        event = "stopping",
+        "stopping; protected ports stay closed and leases run on"
+    );
     Ok(())
 }
 
@@ -331,7 +343,10 @@ async fn reload(
     match &outcome {
         Ok(_) => tell_ready(running),
         Err(error) => {
-            error!("the configuration goes on as it was: {error:#}");
+            error!(
+                event = "reload-refused",
+                "the configuration goes on as it was: {error:#}"
+            );
             notify::ready("serving knocks; the last reload was refused, the log says why");
         }
     }
@@ -340,7 +355,7 @@ async fn reload(
 
 fn tell_ready(running: &Running) {
     let port = running.state.config().gate.port;
-    info!("ready on port {port}");
+    info!(event = "ready", port, "ready on port {port}");
     notify::ready(&format!("serving knocks on port {port}"));
 }
 

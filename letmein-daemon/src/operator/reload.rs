@@ -26,7 +26,10 @@ pub fn channel() -> (mpsc::Sender<Asked>, mpsc::Receiver<Asked>) {
 }
 
 pub(super) async fn answer(desk: &Desk, operator: u32) -> anyhow::Result<Answer> {
-    info!("operator (uid {operator}) asks for a reload");
+    info!(
+        event = "reload-asked",
+        operator, "operator (uid {operator}) asks for a reload"
+    );
     let ending = "letmeind is about to end";
     let (tell, told) = oneshot::channel();
     desk.reloads.send(tell).await.context(ending)?;

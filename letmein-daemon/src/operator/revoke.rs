@@ -56,8 +56,14 @@ pub(super) async fn answer(desk: &Desk, operator: u32, whose: &str) -> anyhow::R
     }
     desk.state.leases.borrow_mut().note_revocation(operator, whose);
     info!(
+        event = "revoked",
+        operator,
+        whose,
+        leases = revoked.leases,
+        connections = revoked.connections,
         "operator (uid {operator}) revoked {} leases of {whose}; {} connections ended",
-        revoked.leases, revoked.connections
+        revoked.leases,
+        revoked.connections
     );
     Ok(Answer::Revoked(revoked))
 }

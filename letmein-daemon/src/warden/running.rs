@@ -109,7 +109,10 @@ impl Running {
         self.configure().await?;
         let config = self.state.config();
         let (users, resources) = (config.users().count(), config.resources().count());
-        info!("reloaded: {users} users, {resources} resources");
+        info!(
+            event = "reloaded",
+            users, resources, "reloaded: {users} users, {resources} resources"
+        );
         Ok(Reloaded {
             file: config.file().map(Path::to_owned).unwrap_or_default(),
             users,
@@ -250,6 +253,10 @@ fn check_changeable(before: &Config, now: &Config) -> anyhow::Result<()> {
     let changed = [
         ("daemon.user", before.daemon.user != now.daemon.user),
         ("section [operator]", before.operator != now.operator),
+        (
+            "daemon.log-format",
+            before.daemon.log_format != now.daemon.log_format,
+        ),
         ("daemon.seccomp", before.daemon.seccomp != now.daemon.seccomp),
         (
             "gate.pin-directory",

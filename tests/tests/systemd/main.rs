@@ -8,5 +8,6 @@
 
 mod boot;
 mod documents;
+mod journal;
 mod sandbox;
 mod scene;

@@ -137,10 +137,17 @@ impl Scene {
     }
 
     pub fn knock(&self) -> i32 {
-        let configuration = "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
-                             [servers.gate.resources]\nssh = { id = \"1\", port = 22 }\n";
-        let arguments = ["knock", "gate", "ssh"];
-        letmein(&self.lab.client, configuration, &KEY, &arguments).unwrap()
+        self.knock_on("1")
+    }
+
+    /// On the resource with this id.
+    pub fn knock_on(&self, resource: &str) -> i32 {
+        let configuration = format!(
+            "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
+             [servers.gate.resources]\nit = {{ id = \"{resource}\", port = 22 }}\n"
+        );
+        let arguments = ["knock", "gate", "it"];
+        letmein(&self.lab.client, &configuration, &KEY, &arguments).unwrap()
     }
 
     pub fn guest(&self) -> Outcome {
