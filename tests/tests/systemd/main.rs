@@ -10,3 +10,4 @@ mod boot;
 mod documents;
 mod sandbox;
 mod scene;
+mod socket;

@@ -82,7 +82,7 @@ impl Scene {
         let root = Root::new().unwrap();
         let letmeind = "usr/sbin/letmeind";
         root.copy(&program("letmeind").unwrap(), letmeind).unwrap();
-        for name in ["letmeind.service", "letmeind-guard.service"] {
+        for name in ["letmeind.service", "letmeind.socket", "letmeind-guard.service"] {
             root.copy(&unit(name), &format!("usr/lib/systemd/system/{name}"))
                 .unwrap();
         }
@@ -137,9 +137,14 @@ impl Scene {
     }
 
     pub fn knock(&self) -> i32 {
+        self.knock_over(&[])
+    }
+
+    /// The same with these options.
+    pub fn knock_over(&self, options: &[&str]) -> i32 {
         let configuration = "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
                              [servers.gate.resources]\nssh = { id = \"1\", port = 22 }\n";
-        let arguments = ["knock", "gate", "ssh"];
+        let arguments = [&["knock", "gate", "ssh"], options].concat();
         letmein(&self.lab.client, configuration, &KEY, &arguments).unwrap()
     }
 
