@@ -11,3 +11,4 @@ mod documents;
 mod journal;
 mod sandbox;
 mod scene;
+mod socket;
