@@ -1,7 +1,7 @@
 //! Trying the Debian packages out: a clean Debian boots in namespaces, gets them, and gets rid of them.
 
 use super::{
-    VERSION, anew, deb,
+    anew, deb,
     tree::{CONFIGURATION, Tree},
 };
 use crate::{install, install::Package, sh};
