@@ -12,7 +12,7 @@ use letmein_daemon::{
     gatekeeper, import,
     instance::Instance,
     operator::{self, DEFAULT_SOCKET},
-    sandbox::Seccomp,
+    sandbox::{Account, Seccomp},
     server, trial, user, warden, xdp,
 };
 use std::{
@@ -212,6 +212,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             for warning in checked.warnings() {
                 tracing::warn!("{warning}");
             }
+            // It may be checked on another machine than the one that it is for.
+            if let Err(error) = Account::find(&checked.daemon.user) {
+                tracing::warn!("letmeind would not start here: {error:#}");
+            }
             println!("{}: good", config.display());
             Ok(())
         }
@@ -237,7 +241,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
             let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
-            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let program = xdp::remove(&config.gate.pin_directory).context("only the rules were removed")?;
             let found = rules || program;
             println!(
                 "{}",

@@ -17,7 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-const USERS: u32 = 10_000;
+/// A hundred times fewer in a smoke run.
+fn users() -> u32 {
+    if figures::quick() { 100 } else { 10_000 }
+}
+
 const RESOURCES: u16 = 10;
 const ROUNDS: u32 = 5;
 
@@ -54,7 +58,7 @@ fn configuration() -> String {
             "[resources.r{resource}]\nid = \"{resource:x}\"\nports = [\"tcp/{resource}\"]\n"
         );
     }
-    for user in 1..=USERS {
+    for user in 1..=users() {
         let _infallible = write!(
             text,
             "[users.u{user}]\nid = \"{user:x}\"\nkey = \"{user:064x}\"\nresources = [\"*\"]\n"

@@ -43,7 +43,7 @@ pub struct Options {
     /// Print the medians as one JSON object.
     #[arg(long, global = true)]
     json: bool,
-    /// A smoke run, which shows that it works and nothing else.
+    /// A smoke run of debug builds, which shows that it works and nothing else. `docs` leaves the documents alone.
     #[arg(long, global = true)]
     quick: bool,
 }
@@ -83,7 +83,7 @@ const ALL: &[(&str, What)] = &[
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     if matches!(options.what, What::Report) {
-        return report::write();
+        return report::Report::kept()?.write();
     }
     sh::require_root("the measurements load an XDP program and make network namespaces")?;
     build_ebpf::run(&build_ebpf::Options {
@@ -91,10 +91,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         debug_log: false,
     })?;
     if !matches!(options.what, What::Docs) {
-        prepare(options.what, options.yes)?;
+        prepare(options.what, options)?;
         return sh::run(&mut command(options.what, options.json, options.quick));
     }
-    ALL.iter().try_for_each(|(_, what)| prepare(*what, options.yes))?;
+    ALL.iter().try_for_each(|(_, what)| prepare(*what, options))?;
     let mut results = Map::new();
     for (name, what) in ALL {
         let mut command = command(*what, true, options.quick);
@@ -107,12 +107,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             result.with_context(|| format!("bench {name}"))?,
         );
     }
-    report::keep(results)?;
-    report::write()
+    let report = report::Report::new(results)?;
+    if options.quick {
+        println!("{}", report.page()?);
+        return Ok(());
+    }
+    report.keep()?;
+    report.write()
 }
 
 /// Installs and builds what a measurement takes.
-fn prepare(what: What, yes: bool) -> anyhow::Result<()> {
+fn prepare(what: What, options: &Options) -> anyhow::Result<()> {
+    let yes = options.yes;
     match what {
         What::Packet | What::Cpus | What::Tags | What::Report | What::Docs => return Ok(()),
         What::Open => {
@@ -127,7 +133,11 @@ fn prepare(what: What, yes: bool) -> anyhow::Result<()> {
             neighbours::unpack_gates(yes)?;
         }
     }
-    build_release()
+    if options.quick {
+        return sh::run(Command::new("cargo").current_dir(paths::workspace()).arg("build"));
+    }
+    release::for_measuring(release::SERVER)?;
+    release::for_measuring(release::CLIENT)
 }
 
 fn command(what: What, json: bool, quick: bool) -> Command {
@@ -139,9 +149,14 @@ fn command(what: What, json: bool, quick: bool) -> Command {
         What::Flood | What::Memory | What::Report | What::Docs => "flood",
     };
     let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(paths::workspace())
-        .args(["bench", "--package", "letmein-tests", "--bench", bench]);
+    cargo.current_dir(paths::workspace()).arg("bench");
+    if quick {
+        // What `cargo xtask test` has built already.
+        cargo.args(["--profile", "dev", "--workspace", "--exclude", "letmein-ebpf"]);
+    } else {
+        cargo.args(["--package", "letmein-tests"]);
+    }
+    cargo.args(["--bench", bench]);
     if json {
         cargo.arg("--quiet");
     }
@@ -154,10 +169,4 @@ fn command(what: What, json: bool, quick: bool) -> Command {
     cargo.arg("--");
     cargo.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     cargo
-}
-
-/// The programs that are measured, beside the benchmarks.
-fn build_release() -> anyhow::Result<()> {
-    release::for_measuring(release::SERVER)?;
-    release::for_measuring(release::CLIENT)
 }

@@ -86,7 +86,6 @@ impl Before {
             map.pin(pins.record(*record))
                 .map_err(|source| pins.failed(io::Error::other(source)))?;
         }
-        pins.tidy();
         Ok(())
     }
 }

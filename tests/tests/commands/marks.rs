@@ -30,7 +30,7 @@ const TOLD: &[&str] = &[
 ];
 
 /// Blocks that are no commands: files of letmein's, what programs say, diagrams, a file of Prometheus's
-/// (`../metrics.rs` has its own program read it), a script for TRex, which takes a network card for itself.
+/// (`../metrics.rs` has its own program read it), a script for `TRex`, which takes a network card for itself.
 const OTHERS: &[&str] = &["toml", "text", "mermaid", "yaml", "python"];
 
 #[test]

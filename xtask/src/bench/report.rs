@@ -13,38 +13,59 @@ fn folder() -> PathBuf {
     paths::workspace().join("docs/benchmarks")
 }
 
-/// Keeps what was measured. `results` is by measurement.
-pub fn keep(mut results: Map<String, Value>) -> anyhow::Result<()> {
-    results.insert("machine".to_owned(), machine()?);
-    fs::create_dir_all(folder())?;
-    let text = serde_json::to_string_pretty(&results)? + "\n";
-    Ok(fs::write(folder().join("results.json"), text)?)
+fn document() -> PathBuf {
+    paths::workspace().join("docs/benchmarks.md")
 }
 
-/// Writes tables and plots from what was kept.
-pub fn write() -> anyhow::Result<()> {
-    let path = folder().join("results.json");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("{}: `cargo xtask bench docs` makes it", path.display()))?;
-    let results: Map<String, Value> = serde_json::from_str(&text)?;
-    let document = paths::workspace().join("docs/benchmarks.md");
-    let mut page = fs::read_to_string(&document)?;
-    page = replaced(&page, "machine", &properties(&results["machine"]))?;
-    for name in ["packet", "cpus", "open", "leases", "tags"] {
-        page = replaced(&page, name, &properties(&results[name]))?;
+/// What was measured, by measurement.
+pub struct Report(Value);
+
+impl Report {
+    /// Of these results, on this machine.
+    pub fn new(mut results: Map<String, Value>) -> anyhow::Result<Self> {
+        results.insert("machine".to_owned(), machine()?);
+        Ok(Self(results.into()))
     }
-    page = replaced(&page, "gates", &gates(&results["memory"]))?;
-    page = replaced(&page, "flood", &flood(&results["flood"]))?;
-    page = replaced(&page, "cost", &cost(&results["flood"]))?;
-    fs::write(document, page)?;
-    for (name, svg) in [
-        ("packet.svg", packet_plot(&results["packet"])),
-        ("flood.svg", flood_plot(&results["flood"])),
-        ("cost.svg", cost_plot(&results["flood"])),
-    ] {
-        fs::write(folder().join(name), svg)?;
+
+    /// The one that was kept.
+    pub fn kept() -> anyhow::Result<Self> {
+        let path = folder().join("results.json");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("{}: `cargo xtask bench docs` makes it", path.display()))?;
+        Ok(Self(serde_json::from_str(&text)?))
     }
-    Ok(())
+
+    /// Keeps it, for [`Self::kept`].
+    pub fn keep(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(folder())?;
+        let text = serde_json::to_string_pretty(&self.0)? + "\n";
+        Ok(fs::write(folder().join("results.json"), text)?)
+    }
+
+    /// The document with its tables.
+    pub fn page(&self) -> anyhow::Result<String> {
+        let results = &self.0;
+        let mut page = fs::read_to_string(document())?;
+        for name in ["machine", "packet", "cpus", "open", "leases", "tags"] {
+            page = replaced(&page, name, &properties(&results[name]))?;
+        }
+        page = replaced(&page, "gates", &gates(&results["memory"]))?;
+        page = replaced(&page, "flood", &flood(&results["flood"]))?;
+        replaced(&page, "cost", &cost(&results["flood"]))
+    }
+
+    /// Writes the document and its plots.
+    pub fn write(&self) -> anyhow::Result<()> {
+        fs::write(document(), self.page()?)?;
+        for (name, svg) in [
+            ("packet.svg", packet_plot(&self.0["packet"])),
+            ("flood.svg", flood_plot(&self.0["flood"])),
+            ("cost.svg", cost_plot(&self.0["flood"])),
+        ] {
+            fs::write(folder().join(name), svg)?;
+        }
+        Ok(())
+    }
 }
 
 fn machine() -> anyhow::Result<Value> {

@@ -188,7 +188,7 @@ fn load(text: &str) -> Config {
 #[test]
 fn the_example_loads_as_it_stands() {
     let config = load(EXAMPLE);
-    assert_eq!(config.warnings(), Vec::<&str>::new());
+    assert_eq!(config.warnings(), Vec::<String>::new());
     let (_, alice) = config.users().next().unwrap();
     let (id, ssh) = config.resources().next().unwrap();
     assert_eq!(
