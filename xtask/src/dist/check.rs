@@ -193,9 +193,12 @@ impl Site {
         Ok(())
     }
 
-    /// What docs/operations.md has people type at this moment, in this folder.
+    /// What documents have people type at this moment, in this folder.
     fn type_in(&self, moment: &str, folder: &str) -> anyhow::Result<()> {
-        for command in commands_for("docs/operations.md", "debian", moment)? {
+        let mut commands = commands_for("docs/operations.md", "debian", moment)?;
+        // The README has the first steps only.
+        commands.extend(commands_for("README.md", "debian", moment).unwrap_or_default());
+        for command in commands {
             eprintln!("{command}");
             self.shell(&format!("cd {folder}; {command}"))?;
         }
