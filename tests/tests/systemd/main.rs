@@ -8,6 +8,7 @@
 
 mod boot;
 mod documents;
+mod journal;
 mod sandbox;
 mod scene;
 mod socket;
