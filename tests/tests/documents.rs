@@ -161,18 +161,15 @@ fn nothing_is_said_twice() {
         for (number, line) in text.lines().enumerate() {
             fenced ^= line.trim_start().starts_with("```");
             // What a table is about is in its first cell, if that is a name.
-            let said = match line.strip_prefix("| ") {
-                Some(row) => {
-                    let name = row
-                        .split(" | ")
-                        .next()
-                        .filter(|cell| cell.starts_with(['`', '*']));
-                    name.is_some_and(|name| !rows.insert(name))
-                }
-                None => {
-                    rows.clear();
-                    !fenced && line.len() > 40 && !lines.insert(line)
-                }
+            let said = if let Some(row) = line.strip_prefix("| ") {
+                let name = row
+                    .split(" | ")
+                    .next()
+                    .filter(|cell| cell.starts_with(['`', '*']));
+                name.is_some_and(|name| !rows.insert(name))
+            } else {
+                rows.clear();
+                !fenced && line.len() > 40 && !lines.insert(line)
             };
             if said {
                 twice.push(format!("{}:{}: {line}", path.display(), number + 1));

@@ -146,7 +146,7 @@ impl Scene {
     }
 
     pub fn knock_over_tcp(&self) -> i32 {
-        self.letmein("1", &["--tcp"])
+        self.letmein("1", &["-T"])
     }
 
     fn letmein(&self, resource: &str, options: &[&str]) -> i32 {
