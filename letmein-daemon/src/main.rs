@@ -11,6 +11,7 @@ use letmein_daemon::{
     firewall::{self, Firewall},
     gatekeeper, import,
     instance::Instance,
+    logging::{self, LogFormat},
     operator::{self, DEFAULT_SOCKET},
     sandbox::{Account, Seccomp},
     server, trial, user, warden, xdp,
@@ -80,6 +81,9 @@ enum Command {
         /// What happens at a system call that it should not need.
         #[arg(long)]
         seccomp: Seccomp,
+        /// What the log looks like.
+        #[arg(long)]
+        log_format: LogFormat,
     },
     /// Add, list, show, rotate or remove users.
     User {
@@ -148,6 +152,11 @@ enum Command {
         #[arg(long = "for", value_name = "TIME", value_parser = operator::open::parse_time)]
         time: Option<Duration>,
     },
+    /// Have the letmeind that runs read its configuration again, and tell what came of it.
+    Reload {
+        #[command(flatten)]
+        running: Running,
+    },
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions {
@@ -168,13 +177,10 @@ struct Running {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(false)
-        // A log that nobody takes, such as that of a terminal which has gone, is no reason to end: that would be a panic.
-        .log_internal_errors(false)
-        .init();
+    if logging::begin().is_err() {
+        eprintln!("letmeind: there is a log already");
+        return ExitCode::FAILURE;
+    }
     match core_dumps::switch_off().and_then(|()| run(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -229,7 +235,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             address,
             time,
         } => operator::open::run(&running.socket, &resource, address, time),
-        Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::Reload { running } => operator::reload::run(&running.socket),
+        Command::Gatekeeper {
+            user,
+            group,
+            seccomp,
+            log_format,
+        } => gatekeeper::run(user, group, seccomp, log_format),
         Command::Import {
             file,
             interface,

@@ -70,6 +70,7 @@ impl Gatekeeper {
             .args(["--user", &account.user.to_string()])
             .args(["--group", &account.group.to_string()])
             .args(["--seccomp", config.daemon.seccomp.name()])
+            .args(["--log-format", config.daemon.log_format.name()])
             .env_clear()
             // What a terminal sends (Ctrl-C) is for us.
             .process_group(0)

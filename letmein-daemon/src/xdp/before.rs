@@ -74,7 +74,11 @@ impl Before {
                 .iter()
                 .any(|earlier| earlier.pin.interface == pin.interface)
             {
-                info!("XDP program detached from {}", name_of(&pin));
+                let interface = name_of(&pin);
+                info!(
+                    event = "detached",
+                    interface, "XDP program detached from {interface}"
+                );
                 detach(&pin).map_err(|source| pins.failed(source))?;
             }
         }

@@ -128,7 +128,11 @@ impl Hooks {
         for pin in pins.links()? {
             if !kept.contains(&pin.interface) {
                 detach(&pin).map_err(|source| pins.failed(source))?;
-                info!("XDP program detached from {}", name_of(&pin));
+                let interface = name_of(&pin);
+                info!(
+                    event = "detached",
+                    interface, "XDP program detached from {interface}"
+                );
             }
         }
         Ok(())
@@ -312,7 +316,11 @@ pub fn forget(folder: &Path) -> Result<bool, XdpError> {
     };
     for pin in pins.links()? {
         detach(&pin).map_err(|source| pins.failed(source))?;
-        info!("XDP program detached from {}", name_of(&pin));
+        let interface = name_of(&pin);
+        info!(
+            event = "detached",
+            interface, "XDP program detached from {interface}"
+        );
     }
     pins.remove_records().map_err(|source| pins.failed(source))?;
     Ok(true)

@@ -11,6 +11,7 @@ const PLACES: &[(&str, &str)] = &[
     ("ufw", "tests/tests/neighbours/ufw.rs"),
     ("firewalld", "tests/tests/neighbours/firewalld.rs"),
     ("systemd", "tests/tests/systemd/documents.rs"),
+    ("journal", "tests/tests/systemd/journal.rs"),
     ("rescue", "tests/tests/systemd/documents.rs"),
     // In `cargo xtask dist --check`: apt takes a Debian that nobody else uses.
     ("debian", "xtask/src/dist/check.rs"),

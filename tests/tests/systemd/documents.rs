@@ -19,6 +19,13 @@ fn type_in(scene: &Scene, moment: &str) {
     }
 }
 
+/// Has systemd hold the control port.
+pub fn hold_the_control_port(scene: &Scene) {
+    for command in commands("systemd", "socket") {
+        scene.machine.run(&["sh", "-ec", &command]).unwrap();
+    }
+}
+
 fn stranger(scene: &Scene) -> Outcome {
     scene.lab.other.connect("10.77.2.1:22".parse().unwrap()).unwrap()
 }

@@ -8,5 +8,7 @@
 
 mod boot;
 mod documents;
+mod journal;
 mod sandbox;
 mod scene;
+mod socket;

@@ -82,7 +82,7 @@ impl Scene {
         let root = Root::new().unwrap();
         let letmeind = "usr/sbin/letmeind";
         root.copy(&program("letmeind").unwrap(), letmeind).unwrap();
-        for name in ["letmeind.service", "letmeind-guard.service"] {
+        for name in ["letmeind.service", "letmeind.socket", "letmeind-guard.service"] {
             root.copy(&unit(name), &format!("usr/lib/systemd/system/{name}"))
                 .unwrap();
         }
@@ -137,10 +137,25 @@ impl Scene {
     }
 
     pub fn knock(&self) -> i32 {
-        let configuration = "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
-                             [servers.gate.resources]\nssh = { id = \"1\", port = 22 }\n";
-        let arguments = ["knock", "gate", "ssh"];
-        letmein(&self.lab.client, configuration, &KEY, &arguments).unwrap()
+        self.letmein("1", &[])
+    }
+
+    /// On the resource with this id.
+    pub fn knock_on(&self, resource: &str) -> i32 {
+        self.letmein(resource, &[])
+    }
+
+    pub fn knock_over_tcp(&self) -> i32 {
+        self.letmein("1", &["--tcp"])
+    }
+
+    fn letmein(&self, resource: &str, options: &[&str]) -> i32 {
+        let configuration = format!(
+            "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
+             [servers.gate.resources]\nit = {{ id = \"{resource}\", port = 22 }}\n"
+        );
+        let arguments = [&["knock", "gate", "it"], options].concat();
+        letmein(&self.lab.client, &configuration, &KEY, &arguments).unwrap()
     }
 
     pub fn guest(&self) -> Outcome {
