@@ -74,7 +74,7 @@ fn without_xdp_udp_ipv4() {
 #[test]
 fn a_lease_ends_by_itself_and_survives_a_restart() {
     /// Longer than a restart takes in an emulated machine.
-    const LEASE: &str = "15s";
+    const LEASE: &str = "20s";
     let lab = Lab::new().unwrap();
     let _listener = lab.server.listen(22).unwrap();
     let ssh = "10.77.1.1:22".parse().unwrap();
