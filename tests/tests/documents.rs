@@ -7,6 +7,7 @@
 
 use letmein_common::reason::Reason;
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -143,4 +144,85 @@ fn every_counter_is_explained_and_no_other() {
     let mut counters = vec!["genuine"];
     counters.extend(Reason::ALL.iter().map(|reason| reason.name()));
     assert_eq!(explained, counters);
+}
+
+/// What programs write repeats itself.
+const WRITTEN_BY_PROGRAMS: &[&str] = &["unsafe.md", "benchmarks.md"];
+
+/// Two who edit one paragraph or table at the same time are easily merged into both versions of it.
+#[test]
+fn nothing_is_said_twice() {
+    let mut twice = Vec::new();
+    for (path, text) in documents() {
+        if WRITTEN_BY_PROGRAMS.iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        let (mut fenced, mut lines, mut rows) = (false, BTreeSet::new(), BTreeSet::new());
+        for (number, line) in text.lines().enumerate() {
+            fenced ^= line.trim_start().starts_with("```");
+            // What a table is about is in its first cell, if that is a name.
+            let said = if let Some(row) = line.strip_prefix("| ") {
+                let name = row
+                    .split(" | ")
+                    .next()
+                    .filter(|cell| cell.starts_with(['`', '*']));
+                name.is_some_and(|name| !rows.insert(name))
+            } else {
+                rows.clear();
+                !fenced && line.len() > 40 && !lines.insert(line)
+            };
+            if said {
+                twice.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(twice.is_empty(), "{twice:#?}");
+}
+
+/// The crates' folders of which the map has every file and folder.
+const MAPPED: &[&str] = &[
+    "letmein-common/src",
+    "letmein-ebpf/src",
+    "letmein-daemon/src",
+    "letmein-client/src",
+];
+
+#[test]
+fn the_map_has_every_module() {
+    let text = fs::read_to_string(top().join("docs/architecture.md")).unwrap();
+    let mut missing = Vec::new();
+    for folder in MAPPED {
+        let entries = fs::read_dir(top().join(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().path());
+        for path in names.filter(|path| !path.ends_with("tests.rs")) {
+            let stem = path.file_stem().unwrap().to_string_lossy();
+            let file = format!("`{stem}.rs`");
+            let below = ["/", ".rs`"].map(|end| format!("/{stem}{end}"));
+            let above = format!("`{stem}/`");
+            let named =
+                text.contains(&file) || text.contains(&above) || below.iter().any(|name| text.contains(name));
+            if !named && stem != "lib" {
+                missing.push(path.display().to_string());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_bpf_map_is_explained_and_no_other() {
+    let names = |text: &str, before: &str, after: char| -> BTreeSet<String> {
+        let lines = text
+            .lines()
+            .filter_map(|line| line.trim_start_matches("pub ").strip_prefix(before));
+        let names = lines.filter_map(|line| line.split(after).next());
+        let capitals = |name: &&str| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        names.filter(capitals).map(ToOwned::to_owned).collect()
+    };
+    let code = ["tables.rs", "shield.rs"].map(|name| {
+        let path = top().join("letmein-ebpf/src").join(name);
+        names(&fs::read_to_string(path).unwrap(), "static ", ':')
+    });
+    let text = fs::read_to_string(top().join("docs/architecture.md")).unwrap();
+    assert_eq!(names(&text, "| `", '`'), code.into_iter().flatten().collect());
 }

@@ -2,6 +2,7 @@
 
 mod plot;
 mod report;
+mod tables;
 
 use crate::{build_ebpf, install, install::Package, neighbours, paths, peers, release, sh};
 use anyhow::Context as _;
@@ -56,13 +57,13 @@ enum What {
     Cpus,
     /// Milliseconds to fill and renew the table of silent knocks' tags for 10,000 users.
     Tags,
-    /// Milliseconds from starting the client to the first accepted connection, with letmein 12 in turn.
+    /// Milliseconds from starting the client to the first accepted connection, on each of these gates in turn.
     Open,
     /// What a lease costs while nobody else has one, and while a million are open.
     Leases,
     /// What share of knocks gets in while forged packets arrive, and what these cost; with letmein 12, fwknop and knockd.
     Flood,
-    /// What memory each of these gates takes, and milliseconds from starting its client to the first accepted connection.
+    /// What memory each of these gates takes.
     Memory,
     /// All of these, and then the tables and plots of docs/benchmarks.md.
     Docs,
@@ -121,12 +122,8 @@ fn prepare(what: What, options: &Options) -> anyhow::Result<()> {
     let yes = options.yes;
     match what {
         What::Packet | What::Cpus | What::Tags | What::Report | What::Docs => return Ok(()),
-        What::Open => {
-            install::packages(PACKAGES, yes)?;
-            peers::install(yes)?;
-        }
         What::Leases => install::packages(PACKAGES, yes)?,
-        What::Flood | What::Memory => {
+        What::Flood | What::Memory | What::Open => {
             install::packages(PACKAGES, yes)?;
             install::packages(PACKAGES_OF_GATES, yes)?;
             peers::install(yes)?;
@@ -144,9 +141,8 @@ fn command(what: What, json: bool, quick: bool) -> Command {
     let bench = match what {
         What::Packet | What::Cpus => "packet",
         What::Tags => "tags",
-        What::Open => "open",
         What::Leases => "leases",
-        What::Flood | What::Memory | What::Report | What::Docs => "flood",
+        What::Flood | What::Memory | What::Open | What::Report | What::Docs => "gates",
     };
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::workspace()).arg("bench");
@@ -165,6 +161,7 @@ fn command(what: What, json: bool, quick: bool) -> Command {
         ("--quick", quick),
         ("--cpus", matches!(what, What::Cpus)),
         ("--memory", matches!(what, What::Memory)),
+        ("--open", matches!(what, What::Open)),
     ];
     cargo.arg("--");
     cargo.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));

@@ -45,7 +45,7 @@ fn both_processes_write_entries_with_fields() {
         assert_eq!(told.lines().count(), 1, "{told}");
     }
     // Nobody has permitted her this one; the gatekeeper says so.
-    assert_ne!(scene.knock_on_another(), 0);
+    assert_ne!(scene.knock_on("2"), 0);
     scene
         .machine
         .wait_for("the refusal is in the journal", |_| {

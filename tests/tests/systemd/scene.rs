@@ -137,23 +137,25 @@ impl Scene {
     }
 
     pub fn knock(&self) -> i32 {
-        self.knock_over(&[])
+        self.letmein("1", &[])
     }
 
-    /// The same with these options.
-    pub fn knock_over(&self, options: &[&str]) -> i32 {
-        self.letmein(&[&["knock", "gate", "ssh"], options].concat())
+    /// On the resource with this id.
+    pub fn knock_on(&self, resource: &str) -> i32 {
+        self.letmein(resource, &[])
     }
 
-    /// On the resource 2.
-    pub fn knock_on_another(&self) -> i32 {
-        self.letmein(&["knock", "gate", "another"])
+    pub fn knock_over_tcp(&self) -> i32 {
+        self.letmein("1", &["-T"])
     }
 
-    fn letmein(&self, arguments: &[&str]) -> i32 {
-        let configuration = "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
-                             [servers.gate.resources]\nssh = { id = \"1\", port = 22 }\nanother = { id = \"2\" }\n";
-        letmein(&self.lab.client, configuration, &KEY, arguments).unwrap()
+    fn letmein(&self, resource: &str, options: &[&str]) -> i32 {
+        let configuration = format!(
+            "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
+             [servers.gate.resources]\nit = {{ id = \"{resource}\", port = 22 }}\n"
+        );
+        let arguments = [&["knock", "gate", "it"], options].concat();
+        letmein(&self.lab.client, &configuration, &KEY, &arguments).unwrap()
     }
 
     pub fn guest(&self) -> Outcome {

@@ -20,7 +20,7 @@ fn it_is_letmeinds_over_udp_and_tcp() {
     assert_eq!(scene.machine.property(SOCKET, "SubState").unwrap(), "running");
     assert_eq!(scene.guest(), Outcome::Silent);
     assert_eq!(scene.knock(), 0);
-    assert_eq!(scene.knock_over(&["-T"]), 0);
+    assert_eq!(scene.knock_over_tcp(), 0);
     assert_eq!(scene.guest(), Outcome::Open);
     let log = scene.machine.log(SERVICE);
     assert!(!log.contains("service manager"), "{log}");
@@ -49,7 +49,7 @@ fn nobody_is_turned_away_during_restarts() {
                     && machine.property(SERVICE, "ActiveState").unwrap() == "active"
             })
             .unwrap();
-        assert_eq!(scene.knock_over(&["-T"]), 0);
+        assert_eq!(scene.knock_over_tcp(), 0);
     }
 }
 
@@ -59,7 +59,7 @@ fn who_knocks_starts_it() {
     let machine = &scene.machine;
     machine.run(&["systemctl", "stop", SERVICE]).unwrap();
     machine.wait_for_state(SERVICE, "inactive").unwrap();
-    assert_eq!(scene.knock_over(&["-T"]), 0);
+    assert_eq!(scene.knock_over_tcp(), 0);
     machine.wait_for_state(SERVICE, "active").unwrap();
     assert_eq!(scene.guest(), Outcome::Open);
 }

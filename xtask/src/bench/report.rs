@@ -1,10 +1,13 @@
 //! `docs/benchmarks.md` and its plots, from what the measurements said.
 
-use super::plot;
+use super::{
+    plot,
+    tables::{self, find, list, rate_name, rates, rows},
+};
 use crate::{paths, sh};
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
-use std::{fmt::Write as _, fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 /// Kinds that look genuine to each of the gates until a key is asked for.
 const FORGED: [&str; 3] = ["forged, known user", "forged", "first of the sequence"];
@@ -46,12 +49,14 @@ impl Report {
     pub fn page(&self) -> anyhow::Result<String> {
         let results = &self.0;
         let mut page = fs::read_to_string(document())?;
-        for name in ["machine", "packet", "cpus", "open", "leases", "tags"] {
-            page = replaced(&page, name, &properties(&results[name]))?;
+        for name in ["machine", "packet", "cpus", "leases", "tags"] {
+            page = replaced(&page, name, &tables::properties(&results[name]))?;
         }
-        page = replaced(&page, "gates", &gates(&results["memory"]))?;
-        page = replaced(&page, "flood", &flood(&results["flood"]))?;
-        replaced(&page, "cost", &cost(&results["flood"]))
+        page = replaced(&page, "open", &tables::open(&results["open"]))?;
+        page = replaced(&page, "memory", &tables::memory(&results["memory"]))?;
+        page = replaced(&page, "flood", &tables::flood(&results["flood"]))?;
+        page = replaced(&page, "cost", &tables::cost(&results["flood"]))?;
+        replaced(&page, "fastest", &tables::fastest(&results["flood"]))
     }
 
     /// Writes the document and its plots.
@@ -114,89 +119,6 @@ fn replaced(page: &str, name: &str, text: &str) -> anyhow::Result<String> {
     Ok(format!("{before}{begin}\n\n{text}\n{end}{after}"))
 }
 
-fn properties(object: &Value) -> String {
-    let mut table = "| | |\n| --- | --- |\n".to_owned();
-    for (name, value) in object.as_object().into_iter().flatten() {
-        // Writing to a string does not fail.
-        let _infallible = writeln!(table, "| {name} | {} |", shown(value));
-    }
-    table
-}
-
-fn gates(results: &Value) -> String {
-    let mut table = "| | Processes | Their memory (PSS) | BPF maps and programs | Knock to open, median | Knocks that opened |\n\
-                     | --- | --- | --- | --- | --- | --- |\n"
-        .to_owned();
-    for gate in list(results, "gates") {
-        let _infallible = writeln!(
-            table,
-            "| {} | {} | {} KiB | {} KiB | {} ms | {} of {} |",
-            shown(&gate["contestant"]),
-            shown(&gate["processes"]),
-            shown(&gate["resident_kib"]),
-            shown(&gate["maps_kib"]),
-            shown(&gate["open_ms"]),
-            shown(&gate["opened"]),
-            shown(&gate["knocks"]),
-        );
-    }
-    table
-}
-
-/// A row for each contestant and kind, a column for each rate.
-fn flood(results: &Value) -> String {
-    let cases = list(results, "cases");
-    let rates = rates(cases);
-    let mut table = "| Gate | Forged packets |".to_owned();
-    for rate in &rates {
-        let _infallible = write!(table, " {} |", rate_name(rate));
-    }
-    table.push_str("\n| --- | --- |");
-    table.push_str(&" --- |".repeat(rates.len()));
-    table.push('\n');
-    for (contestant, kind) in rows(cases) {
-        let _infallible = write!(table, "| {contestant} | {kind} |");
-        for rate in &rates {
-            let case = find(cases, contestant, kind, rate);
-            let cell = case.map_or_else(
-                || "-".to_owned(),
-                |case| {
-                    format!(
-                        "{} % · {} / {} ms",
-                        shown(&case["succeeded_percent"]),
-                        shown(&case["median_ms"]),
-                        shown(&case["p99_ms"])
-                    )
-                },
-            );
-            let _infallible = write!(table, " {cell} |");
-        }
-        table.push('\n');
-    }
-    table
-}
-
-/// What forged packets cost, at the fastest.
-fn cost(results: &Value) -> String {
-    let cases = list(results, "cases");
-    let mut table = "| Gate | Forged packets | Sent each second | Taken by the interface | CPU of the server, s for a million | \
-                     CPU of softirqs, s for a million |\n| --- | --- | --- | --- | --- | --- |\n"
-        .to_owned();
-    for case in cases.iter().filter(|case| case["rate"].is_null()) {
-        let _infallible = writeln!(
-            table,
-            "| {} | {} | {} | {:.0} % | {} | {} |",
-            shown(&case["contestant"]),
-            shown(&case["kind"]),
-            shown(&case["sent_per_second"]),
-            case["taken_by_interface"].as_f64().unwrap_or_default() * 100.0,
-            shown(&case["server_cpu_s_per_million"]),
-            shown(&case["softirq_cpu_s_per_million"]),
-        );
-    }
-    table
-}
-
 fn packet_plot(results: &Value) -> String {
     let figures = results.as_object().into_iter().flatten();
     let bars: Vec<_> = figures
@@ -243,58 +165,9 @@ fn forged(cases: &[Value]) -> impl Iterator<Item = (&str, &str)> {
     rows(cases).into_iter().filter(|(_, kind)| FORGED.contains(kind))
 }
 
-fn list<'a>(results: &'a Value, name: &str) -> &'a [Value] {
-    results[name].as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-/// Contestants and kinds, in their order.
-fn rows(cases: &[Value]) -> Vec<(&str, &str)> {
-    let mut rows = Vec::new();
-    for case in cases {
-        let row = (
-            case["contestant"].as_str().unwrap_or_default(),
-            case["kind"].as_str().unwrap_or_default(),
-        );
-        if !rows.contains(&row) {
-            rows.push(row);
-        }
-    }
-    rows
-}
-
-fn rates(cases: &[Value]) -> Vec<Value> {
-    let mut rates = Vec::new();
-    for case in cases {
-        if !rates.contains(&case["rate"]) {
-            rates.push(case["rate"].clone());
-        }
-    }
-    rates
-}
-
-fn rate_name(rate: &Value) -> String {
-    rate.as_u64()
-        .map_or_else(|| "fastest".to_owned(), |rate| format!("{},000/s", rate / 1000))
-}
-
-fn find<'a>(cases: &'a [Value], contestant: &str, kind: &str, rate: &Value) -> Option<&'a Value> {
-    cases
-        .iter()
-        .find(|case| case["contestant"] == contestant && case["kind"] == kind && case["rate"] == *rate)
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{flood, replaced};
-    use serde_json::json;
+    use super::replaced;
 
     #[test]
     fn only_what_is_between_the_marks_is_replaced() {
@@ -305,16 +178,5 @@ mod tests {
             Some("a\n<!-- x -->\n\nnew\n\n<!-- end of x -->\nb")
         );
         assert!(replaced(page, "y", "new").is_err());
-    }
-
-    #[test]
-    fn a_rate_is_a_column() {
-        let case = |rate, share| json!({"contestant": "c", "kind": "k", "rate": rate, "succeeded_percent": share, "median_ms": 1.5});
-        let table = flood(&json!({"cases": [case(Some(10_000), 100), case(None, 50)]}));
-        assert!(table.contains("10,000/s | fastest"), "{table}");
-        assert!(
-            table.contains("| c | k | 100 % · 1.5 / - ms | 50 % · 1.5 / - ms |"),
-            "{table}"
-        );
     }
 }

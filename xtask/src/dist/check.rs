@@ -1,7 +1,7 @@
-//! Trying the Debian packages out: a clean Debian boots in namespaces, gets them, and gets rid of them.
+//! Trying the packages out: a clean Debian boots in namespaces, gets them, and gets rid of them.
 
 use super::{
-    anew, deb,
+    anew, check_rpm, deb, rpm,
     tree::{CONFIGURATION, Tree},
 };
 use crate::{install, install::Package, sh};
@@ -13,6 +13,7 @@ use letmein_tests::{
 };
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
@@ -28,55 +29,32 @@ const SERVICE: &str = "letmeind.service";
 /// A version that is newer than any of ours.
 const NEWER: &str = "999";
 
-/// Installs, starts, knocks, upgrades, removes and purges.
+/// Installs, starts, knocks, upgrades, removes and purges; the same with the rpm packages, but for purging.
 pub fn run(server: &Tree, folder: &Path, packages: &Path, yes: bool) -> anyhow::Result<()> {
     install::packages(PACKAGES, yes)?;
-    let debian = debian(folder)?;
-    let root = folder.join("check");
-    anew(&root)?;
-    for part in ["root", "changes", "work"] {
-        fs::create_dir(root.join(part))?;
-    }
-    let here = root.join("changes/packages");
-    let newer = here.join("newer");
-    fs::create_dir_all(&newer)?;
-    for name in super::names(packages)? {
-        if name.extension().is_some_and(|extension| extension == "deb") {
-            fs::copy(packages.join(&name), here.join(&name))?;
-        }
-    }
-    deb::build(server, NEWER, &newer)?;
-
-    let lab = Lab::new()?;
-    let _service = lab.server.listen(22)?;
-    let layers = format!(
-        "mount -t overlay -o lowerdir={},upperdir={root}/changes,workdir={root}/work overlay {root}/root",
-        debian.display(),
-        root = root.display()
-    );
-    let site = Site {
-        machine: Machine::boot(&lab.server, &root.join("root"), &layers)?,
-        lab,
-    };
-    site.machine.wait_for("Debian has booted", |machine| {
-        machine
-            .run(&["systemctl", "is-active", "multi-user.target"])
-            .is_ok()
+    let site = Site::boot(folder, packages, "deb", |to| {
+        deb::build(server, NEWER, to).map(drop)
     })?;
     site.installed_and_not_started()?;
     site.configured_and_started()?;
     site.while_a_stranger_tries(|| site.upgraded())?;
     site.removed()?;
     site.purged()?;
-    drop(site);
-    fs::remove_dir_all(root)?;
+    site.left(folder)?;
     eprintln!("the Debian packages install, serve, upgrade and purge as they should");
+
+    let site = Site::boot(folder, packages, "rpm", |to| {
+        rpm::build(&[server], NEWER, folder, to)
+    })?;
+    check_rpm::run(&site)?;
+    site.left(folder)?;
+    eprintln!("the rpm packages install, serve, upgrade and go as they should");
     Ok(())
 }
 
-/// Debian 12 with systemd and what the packages depend on. Made once.
+/// Debian 12 with systemd, what the packages depend on, and rpm. Made once.
 fn debian(folder: &Path) -> anyhow::Result<PathBuf> {
-    let made = folder.join("debian-12");
+    let made = folder.join("debian-12-with-rpm");
     if !made.exists() {
         let unfinished = folder.join("unfinished");
         anew(&unfinished)?;
@@ -84,7 +62,7 @@ fn debian(folder: &Path) -> anyhow::Result<PathBuf> {
         let mut debootstrap = Command::new("debootstrap");
         debootstrap.args([
             "--variant=minbase",
-            "--include=systemd,systemd-sysv,nftables,iproute2",
+            "--include=systemd,systemd-sysv,nftables,iproute2,rpm",
             "bookworm",
         ]);
         debootstrap.arg(&unfinished);
@@ -94,17 +72,70 @@ fn debian(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(made)
 }
 
-struct Site {
+/// A clean Debian with a network, on which the packages lie in a folder, and a newer version of the server's below it.
+pub(super) struct Site {
     // The machine goes before its network.
-    machine: Machine,
-    lab: Lab,
+    pub(super) machine: Machine,
+    pub(super) lab: Lab,
+    _service: TcpListener,
 }
 
 impl Site {
+    fn boot(
+        folder: &Path,
+        packages: &Path,
+        kind: &str,
+        build_newer: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let debian = debian(folder)?;
+        let root = folder.join("check");
+        anew(&root)?;
+        for part in ["root", "changes", "work"] {
+            fs::create_dir(root.join(part))?;
+        }
+        let here = root.join("changes/packages");
+        let newer = here.join("newer");
+        fs::create_dir_all(&newer)?;
+        for name in super::names(packages)? {
+            if name.extension().is_some_and(|extension| extension == kind) {
+                fs::copy(packages.join(&name), here.join(&name))?;
+            }
+        }
+        build_newer(&newer)?;
+        let lab = Lab::new()?;
+        let service = lab.server.listen(22)?;
+        let layers = format!(
+            "mount -t overlay -o lowerdir={},upperdir={root}/changes,workdir={root}/work overlay {root}/root",
+            debian.display(),
+            root = root.display()
+        );
+        let site = Self {
+            machine: Machine::boot(&lab.server, &root.join("root"), &layers)?,
+            lab,
+            _service: service,
+        };
+        site.machine.wait_for("Debian has booted", |machine| {
+            machine
+                .run(&["systemctl", "is-active", "multi-user.target"])
+                .is_ok()
+        })?;
+        Ok(site)
+    }
+
+    /// Nothing of it is left.
+    fn left(self, folder: &Path) -> anyhow::Result<()> {
+        drop(self);
+        Ok(fs::remove_dir_all(folder.join("check"))?)
+    }
+
     fn installed_and_not_started(&self) -> anyhow::Result<()> {
         Self::say("install: nothing is started, and nothing is closed");
         self.type_in("server", "/packages")?;
         self.type_in("client", "/packages")?;
+        self.is_installed_and_not_started()
+    }
+
+    pub(super) fn is_installed_and_not_started(&self) -> anyhow::Result<()> {
         for what in ["is-active", "is-enabled"] {
             ensure!(self.machine.run(&["systemctl", what, SERVICE]).is_err(), "{what}");
         }
@@ -123,7 +154,7 @@ impl Site {
         Ok(())
     }
 
-    fn configured_and_started(&self) -> anyhow::Result<()> {
+    pub(super) fn configured_and_started(&self) -> anyhow::Result<()> {
         Self::say("configure and start: ports are closed, and the packaged client opens them");
         self.shell(&format!(
             "sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
@@ -152,8 +183,12 @@ impl Site {
 
     fn upgraded(&self) -> anyhow::Result<()> {
         Self::say("upgrade: another process, the same lease, and no gap");
+        self.is_upgraded_by(|| self.type_in("upgrade", "/packages/newer"))
+    }
+
+    pub(super) fn is_upgraded_by(&self, upgrade: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
         let before = self.machine.property(SERVICE, "MainPID")?;
-        self.type_in("upgrade", "/packages/newer")?;
+        upgrade()?;
         self.machine.wait_for_state(SERVICE, "active")?;
         ensure!(
             self.machine.property(SERVICE, "MainPID")? != before,
@@ -165,6 +200,10 @@ impl Site {
     fn removed(&self) -> anyhow::Result<()> {
         Self::say("remove: ports stay closed");
         self.type_in("remove", "/")?;
+        self.is_removed()
+    }
+
+    pub(super) fn is_removed(&self) -> anyhow::Result<()> {
         ensure!(
             self.machine.run(&["pidof", "letmeind"]).is_err(),
             "letmeind still runs"
@@ -193,24 +232,27 @@ impl Site {
         Ok(())
     }
 
-    /// What docs/operations.md has people type at this moment, in this folder.
+    /// What documents have people type at this moment, in this folder.
     fn type_in(&self, moment: &str, folder: &str) -> anyhow::Result<()> {
-        for command in commands_for("docs/operations.md", "debian", moment)? {
+        let mut commands = commands_for("docs/operations.md", "debian", moment)?;
+        // The README has the first steps only.
+        commands.extend(commands_for("README.md", "debian", moment).unwrap_or_default());
+        for command in commands {
             eprintln!("{command}");
             self.shell(&format!("cd {folder}; {command}"))?;
         }
         Ok(())
     }
 
-    fn say(what: &str) {
+    pub(super) fn say(what: &str) {
         eprintln!("-- {what}");
     }
 
-    fn shell(&self, script: &str) -> anyhow::Result<String> {
+    pub(super) fn shell(&self, script: &str) -> anyhow::Result<String> {
         self.machine.run(&["sh", "-ec", script])
     }
 
-    fn outcome(&self, host: &Host, expected: Outcome) -> anyhow::Result<()> {
+    pub(super) fn outcome(&self, host: &Host, expected: Outcome) -> anyhow::Result<()> {
         let address = if host.name() == self.lab.client.name() {
             "10.77.1.1:22"
         } else {
@@ -225,7 +267,10 @@ impl Site {
     }
 
     /// Does `work` while somebody without a key tries port 22 all the time.
-    fn while_a_stranger_tries(&self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(super) fn while_a_stranger_tries(
+        &self,
+        work: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let (done, tries) = (AtomicBool::new(false), AtomicU32::new(0));
         thread::scope(|scope| {
             let stranger = scope.spawn(|| {

@@ -2,7 +2,7 @@
 
 use super::{
     contestant::{self, Contestant},
-    kinds,
+    kinds, taken,
 };
 use letmein_tests::{
     bpffs::BpfFs,
@@ -16,13 +16,15 @@ pub fn silent() -> anyhow::Result<Contestant> {
 
 /// Challenge knocks, each from an address that is new to the gate.
 pub fn challenge() -> anyhow::Result<Contestant> {
-    start("challenge", "", kinds::of_challenge())
+    let mut kinds = kinds::of_challenge();
+    kinds.push(kinds::of_shield());
+    start("challenge", "", kinds)
 }
 
-/// Challenge knocks from a network that has knocked before.
+/// Challenge knocks from a network that has knocked before. That makes a difference where HMACs are computed.
 pub fn acquainted() -> anyhow::Result<Contestant> {
     let network = "source-prefix-ipv4 = 16\nrate = 1000\nburst = 1000";
-    start("challenge", network, kinds::of_challenge())
+    start("challenge", network, vec![kinds::forged()])
 }
 
 fn start(mode: &str, gate: &str, kinds: Vec<kinds::Kind>) -> anyhow::Result<Contestant> {
@@ -44,7 +46,8 @@ fn start(mode: &str, gate: &str, kinds: Vec<kinds::Kind>) -> anyhow::Result<Cont
         kinds,
         lab,
         processes: vec![gate.pid()],
-        knock: Box::new(move |_| client.command(&["knock", "gate", "22", "-U"])),
-        _keep: vec![Box::new(gate), Box::new(service), Box::new(bpffs)],
+        knock: Some(Box::new(move |_| client.command(&["knock", "gate", "22", "-U"]))),
+        taken: Box::new(move || taken::by_us(&gate)),
+        _keep: vec![Box::new(service), Box::new(bpffs)],
     })
 }

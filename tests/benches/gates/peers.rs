@@ -2,27 +2,20 @@
 
 use super::{
     contestant::{self, Contestant},
-    kinds::{self, Kind, Macs, Template},
+    kinds::{self, Kind, Template},
+    limits::accept_frames,
+    packages::{libraries, libraries_path, unpacked},
+    running::Running,
+    taken,
 };
-use anyhow::{Context as _, bail, ensure};
-use aya::{
-    Ebpf,
-    programs::{Xdp, xdp::XdpMode},
-};
-use letmein_tests::{
-    figures,
-    gate::{KEY, program},
-    lab::Host,
-    peer,
-};
-use nix::unistd::Pid;
+use anyhow::bail;
+use letmein_tests::{gate::KEY, lab::Host, peer};
 use std::{
-    fs::{self, File},
+    fs,
     net::UdpSocket,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -34,7 +27,6 @@ const KEYS: [&str; 2] = [
 /// Where fwknop's packets go.
 const SPA: u16 = 62_201;
 const PATIENCE: Duration = Duration::from_secs(10);
-const GLANCE: Duration = Duration::from_millis(20);
 
 /// Over UDP, as ours.
 pub fn letmein_12() -> anyhow::Result<Contestant> {
@@ -54,11 +46,16 @@ pub fn letmein_12() -> anyhow::Result<Contestant> {
     let client = peer::Client::new(&format!(
         "[CLIENT]\ndefault-user = 00000001\n[KEYS]\n00000001 = {key}\n[RESOURCES]\n00000001 = port: 22\n"
     ))?;
+    let mut kinds = kinds::of_challenge();
+    kinds.push(kinds::of_shield().unseen());
     Ok(Contestant {
-        kinds: kinds::of_challenge(),
+        kinds,
         lab,
         processes: servers.processes(),
-        knock: Box::new(move |_| client.command(&["knock", "10.77.1.1", "22", "-U"])),
+        knock: Some(Box::new(move |_| {
+            client.command(&["knock", "10.77.1.1", "22", "-U"])
+        })),
+        taken: taken::by_udp_sockets(servers.processes()[0]),
         _keep: vec![Box::new(servers), Box::new(service), Box::new(bare)],
     })
 }
@@ -95,7 +92,7 @@ pub fn fwknop() -> anyhow::Result<Contestant> {
         .args(["--access-file", &path("access.conf").to_string_lossy()])
         .args(["--run-dir", &folder.path().to_string_lossy()]);
     let server = Running::start(command, &path("log"))?;
-    wait_for(&path("log"), "Starting fwknopd main event loop")?;
+    server.wait_for("Starting fwknopd main event loop")?;
     let client = unpacked("fwknop-client", "usr/bin/fwknop")?;
     let knock = move |source: &str, gate: &str| {
         let mut command = Command::new(&client);
@@ -115,30 +112,22 @@ pub fn fwknop() -> anyhow::Result<Contestant> {
     let folders = libraries_path()?;
     Ok(Contestant {
         kinds: vec![
-            Kind {
-                name: "junk",
-                template: Box::new(|macs| macs.udp(SPA, &[0; 88], 0..11)),
-            },
-            Kind {
-                name: "forged",
-                template: Box::new(move |macs: Macs| Template {
-                    letters: true,
-                    ..macs.udp(SPA, &forged, 0..11)
-                }),
-            },
-            Kind {
-                name: "replayed",
-                template: Box::new(move |macs| macs.udp(SPA, &packet, 0..0)),
-            },
-            kinds::syns("SYNs", 22),
+            junk(),
+            Kind::new("forged", move |macs| Template {
+                letters: true,
+                ..macs.udp(SPA, &forged, 0..11)
+            }),
+            Kind::new("replayed", move |macs| macs.udp(SPA, &packet, 0..0)),
+            kinds::of_shield().unseen(),
         ],
         lab,
         processes,
-        knock: Box::new(move |source| {
+        knock: Some(Box::new(move |source| {
             let mut command = knock(&source.to_string(), "10.77.1.1");
             command.env("LD_LIBRARY_PATH", &folders);
             command
-        }),
+        })),
+        taken: taken::by_packet_socket(server.pid())?,
         _keep: vec![
             Box::new(server),
             Box::new(service),
@@ -176,33 +165,23 @@ pub fn knockd() -> anyhow::Result<Contestant> {
         .arg(path("pid"));
     let server = Running::start(command, &path("log"))?;
     // It says nothing. Its packet socket is what there is to see.
-    let deadline = Instant::now() + PATIENCE;
-    while lab.server.run("cat", &["/proc/net/packet"])?.lines().count() < 2 {
-        ensure!(
-            Instant::now() < deadline,
-            "knockd: {}",
-            fs::read_to_string(path("log"))?
-        );
-        sleep(GLANCE);
-    }
+    server.wait_until(|| Ok(lab.server.run("cat", &["/proc/net/packet"])?.lines().count() > 1))?;
     let client = unpacked("knockd", "usr/bin/knock")?;
     let processes = vec![server.pid()];
     Ok(Contestant {
         kinds: vec![
-            Kind {
-                name: "junk",
-                template: Box::new(|macs| macs.udp(SPA, &[0; 88], 0..11)),
-            },
+            junk().unseen(),
             kinds::syns("first of the sequence", 7000),
-            kinds::syns("SYNs", 22),
+            kinds::of_shield().unseen(),
         ],
         lab,
         processes,
-        knock: Box::new(move |_| {
+        knock: Some(Box::new(move |_| {
             let mut command = Command::new(&client);
             command.args(["10.77.1.1", "7000", "8000", "9000"]);
             command
-        }),
+        })),
+        taken: taken::by_packet_socket(server.pid())?,
         _keep: vec![
             Box::new(server),
             Box::new(service),
@@ -212,16 +191,9 @@ pub fn knockd() -> anyhow::Result<Contestant> {
     })
 }
 
-/// Without an XDP program a veth takes no frames from another one. This one only passes.
-pub fn accept_frames(server: &Host) -> anyhow::Result<Ebpf> {
-    let mut bare = Ebpf::load(&figures::object("bare.bpf.o")?)?;
-    let program: &mut Xdp = bare
-        .program_mut("bare")
-        .context("bare.bpf.o has no program")?
-        .try_into()?;
-    program.load()?;
-    server.enter(|| program.attach("to-peer1", XdpMode::Driver))??;
-    Ok(bare)
+/// For fwknop's port.
+fn junk() -> Kind {
+    Kind::new("junk", |macs| macs.udp(SPA, &[0; 88], 0..11))
 }
 
 /// What a client sends to fwknop's port on its own host.
@@ -238,65 +210,4 @@ fn recorded(host: &Host, mut command: Command) -> anyhow::Result<Vec<u8>> {
         packet.truncate(length);
         Ok(packet)
     })?
-}
-
-/// A file of a package that `cargo xtask bench` has unpacked.
-fn unpacked(package: &str, file: &str) -> anyhow::Result<PathBuf> {
-    program("peers/bin/letmein")?
-        .ancestors()
-        .map(|folder| folder.join("gates").join(package).join(file))
-        .find(|path| path.exists())
-        .with_context(|| format!("{package} is not unpacked: run this by `cargo xtask bench`"))
-}
-
-fn libraries_path() -> anyhow::Result<String> {
-    let of = |package| unpacked(package, "usr/lib/x86_64-linux-gnu");
-    let folders: Result<Vec<_>, _> = ["libfko3", "libgpgme11", "libassuan0"]
-        .into_iter()
-        .map(of)
-        .collect();
-    let folders = folders?;
-    let names: Vec<_> = folders.iter().map(|folder| folder.to_string_lossy()).collect();
-    Ok(names.join(":"))
-}
-
-fn libraries(command: &mut Command) -> anyhow::Result<&mut Command> {
-    Ok(command.env("LD_LIBRARY_PATH", libraries_path()?))
-}
-
-/// A server that ends with its owner.
-struct Running(Child);
-
-impl Running {
-    fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
-        let file = File::create(log)?;
-        command.stdout(file.try_clone()?).stderr(file);
-        Ok(Self(command.spawn()?))
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.0.id().cast_signed())
-    }
-}
-
-/// Waits until a server has written this into its log.
-fn wait_for(log: &Path, text: &str) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let said = fs::read_to_string(log)?;
-        if said.contains(text) {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("waiting for {text:?}: {said}");
-        }
-        sleep(GLANCE);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
-    }
 }

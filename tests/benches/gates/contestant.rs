@@ -1,19 +1,24 @@
 //! Who is measured: hosts, a server, and the client that knocks on it.
 
-use super::kinds::{GATE, Kind, Macs};
+use super::{
+    kinds::{GATE, Kind, Macs},
+    taken::{self, Taken},
+};
 use anyhow::{Context as _, ensure};
 use letmein_tests::lab::Lab;
 use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{Shutdown, shutdown},
     unistd::Pid,
 };
+use rustix::process::{PidfdFlags, pidfd_open};
 use std::{
     any::Any,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsRawFd as _,
-    process::{Command, Stdio},
+    os::fd::{AsFd as _, AsRawFd as _},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
-    thread::{self, sleep},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -21,10 +26,12 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A thousand times what an attempt takes that gets through.
 const ATTEMPT: Duration = Duration::from_millis(5);
-const GLANCE: Duration = Duration::from_micros(200);
 
 /// Starts one.
 pub type Start = fn() -> anyhow::Result<Contestant>;
+
+/// The client, for this source address.
+pub type Knock = Box<dyn Fn(Ipv4Addr) -> Command + Send + Sync>;
 
 /// A server behind which port 22 is, and who knocks on it.
 pub struct Contestant {
@@ -32,8 +39,10 @@ pub struct Contestant {
     pub lab: Lab,
     /// The first processes of the server.
     pub processes: Vec<Pid>,
-    /// The client, for this source address.
-    pub knock: Box<dyn Fn(Ipv4Addr) -> Command + Send + Sync>,
+    /// None where nothing can be opened.
+    pub knock: Option<Knock>,
+    /// How many packets the gate itself has taken until now.
+    pub taken: Taken,
     /// What has to live as long.
     pub _keep: Vec<Box<dyn Any>>,
 }
@@ -84,19 +93,17 @@ impl Contestant {
 
     /// Packets that the server's interface has taken.
     pub fn received(&self) -> anyhow::Result<u64> {
-        let file = "/sys/class/net/to-peer1/statistics/rx_packets";
-        Ok(self.lab.server.run("cat", &[file])?.trim().parse()?)
+        taken::by_interface(&self.lab.server)()
     }
 
     /// Knocks from an address that has never knocked before. Milliseconds from starting the client to the accepted
     /// connection, if that was within a second.
-    pub fn open(&self) -> anyhow::Result<Option<f64>> {
+    pub fn open(&self, knock: &Knock) -> anyhow::Result<Option<f64>> {
         let source = fresh_address();
         let route = ["route", "replace", "10.77.1.1", "dev", "to-server", "src"];
         self.lab
             .client
             .run("ip", &[&route[..], &[&source.to_string()]].concat())?;
-        let knock = &self.knock;
         self.lab.client.enter(|| {
             let started = Instant::now();
             let mut client = knock(source)
@@ -104,14 +111,12 @@ impl Contestant {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()?;
-            while client.try_wait()?.is_none() {
-                if started.elapsed() > PATIENCE {
-                    client.kill()?;
-                    client.wait()?;
-                    return Ok(None);
-                }
-                sleep(GLANCE);
+            if !ends(&client, PATIENCE)? {
+                client.kill()?;
+                client.wait()?;
+                return Ok(None);
             }
+            client.wait()?;
             let port = SocketAddr::from((GATE, 22));
             while TcpStream::connect_timeout(&port, ATTEMPT).is_err() {
                 if started.elapsed() > PATIENCE {
@@ -124,18 +129,29 @@ impl Contestant {
 
     /// The port is closed before anybody knocks, and a knock opens it: else nothing would be measured.
     pub fn verify(&self) -> anyhow::Result<()> {
+        let Some(knock) = &self.knock else {
+            return Ok(());
+        };
         let closed = self
             .lab
             .client
             .enter(|| TcpStream::connect_timeout(&SocketAddr::from((GATE, 22)), ATTEMPT).is_err())?;
         ensure!(closed, "the port is open before anybody has knocked");
         for _ in 0..3 {
-            if self.open()?.is_some() {
+            if self.open(knock)?.is_some() {
                 return Ok(());
             }
         }
         anyhow::bail!("knocks open nothing")
     }
+}
+
+/// Whether the process ends in this time. Looking again and again would cost what is measured.
+fn ends(process: &Child, time: Duration) -> anyhow::Result<bool> {
+    let id = rustix::process::Pid::from_child(process);
+    let end = pidfd_open(id, PidfdFlags::empty())?;
+    let mut events = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+    Ok(poll(&mut events, PollTimeout::try_from(time)?)? > 0)
 }
 
 /// Each only once in this process.

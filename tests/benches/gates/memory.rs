@@ -1,5 +1,5 @@
-//! What each gate takes while nobody attacks it: memory of its processes, memory of its BPF maps, and milliseconds from
-//! starting the client to the first accepted connection. `cargo xtask bench memory` runs it.
+//! What each gate takes while nobody attacks it: memory of its processes, and of its BPF maps. `cargo xtask bench memory`
+//! runs it.
 
 use super::{
     contestant::{Contestant, Start},
@@ -21,29 +21,16 @@ pub struct Footprint {
     resident_kib: u64,
     /// KiB of BPF maps and programs.
     maps_kib: u64,
-    /// Milliseconds, of those knocks that opened; sorted.
-    took: Vec<f64>,
-    knocks: usize,
 }
 
-/// Starts it, and lets it be knocked on so many times.
-pub fn of(contestant: &'static str, start: Start, knocks: usize) -> anyhow::Result<Footprint> {
+/// Starts it, and lets it be knocked on.
+pub fn of(contestant: &'static str, start: Start) -> anyhow::Result<Footprint> {
     let running = start()?;
     running.verify().context(contestant)?;
-    let mut took = Vec::new();
-    for _ in 0..knocks {
-        took.extend(running.open()?);
-    }
-    took.sort_by(f64::total_cmp);
-    measure(contestant, &running, took, knocks)
+    measure(contestant, &running)
 }
 
-fn measure(
-    contestant: &'static str,
-    running: &Contestant,
-    took: Vec<f64>,
-    knocks: usize,
-) -> anyhow::Result<Footprint> {
+fn measure(contestant: &'static str, running: &Contestant) -> anyhow::Result<Footprint> {
     let family = processes::family(&running.processes)?;
     let mut resident_kib = 0;
     let mut maps = HashMap::new();
@@ -62,8 +49,6 @@ fn measure(
         processes: family.len(),
         resident_kib,
         maps_kib: maps.values().sum::<u64>() / 1024,
-        took,
-        knocks,
     })
 }
 
@@ -87,19 +72,12 @@ fn field(text: &str, name: &str) -> Option<u64> {
 }
 
 impl Footprint {
-    fn median_ms(&self) -> Option<f64> {
-        self.took.get(self.took.len() / 2).copied()
-    }
-
     pub fn json(&self) -> Value {
         json!({
             "contestant": self.contestant,
             "processes": self.processes,
             "resident_kib": self.resident_kib,
             "maps_kib": self.maps_kib,
-            "open_ms": self.median_ms().map(|ms| (ms * 10.0).round() / 10.0),
-            "opened": self.took.len(),
-            "knocks": self.knocks,
         })
     }
 }
@@ -108,14 +86,8 @@ impl fmt::Display for Footprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{:<26}{:>3} processes{:>8} KiB{:>8} KiB of maps{:>8.1} ms to open ({} of {})",
-            self.contestant,
-            self.processes,
-            self.resident_kib,
-            self.maps_kib,
-            self.median_ms().unwrap_or(f64::NAN),
-            self.took.len(),
-            self.knocks
+            "{:<30}{:>3} processes{:>8} KiB{:>8} KiB of maps",
+            self.contestant, self.processes, self.resident_kib, self.maps_kib,
         )
     }
 }
