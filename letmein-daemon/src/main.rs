@@ -168,6 +168,13 @@ enum Command {
     Man,
 }
 
+impl Command {
+    /// Whether what it says is for a log, and not for somebody who waits for it.
+    const fn logs(&self) -> bool {
+        matches!(self, Self::Run { .. } | Self::Up { .. } | Self::Gatekeeper { .. })
+    }
+}
+
 /// Which letmeind that runs.
 #[derive(Args)]
 struct Running {
@@ -181,10 +188,17 @@ fn main() -> ExitCode {
         eprintln!("letmeind: there is a log already");
         return ExitCode::FAILURE;
     }
-    match core_dumps::switch_off().and_then(|()| run(Cli::parse().command)) {
+    let command = Cli::parse().command;
+    let logs = command.logs();
+    match core_dumps::switch_off().and_then(|()| run(command)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(error) if logs => {
             tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            // That nobody reads it is no reason to end otherwise.
+            let _nobody = writeln!(io::stderr(), "letmeind: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -216,7 +230,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check { config } => {
             let checked = Config::load(&config)?;
             for warning in checked.warnings() {
-                tracing::warn!("{warning}");
+                eprintln!("letmeind: warning: {warning}");
             }
             // It may be checked on another machine than the one that it is for.
             if let Err(error) = Account::find(&checked.daemon.user) {

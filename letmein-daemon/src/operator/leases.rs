@@ -14,7 +14,7 @@ use crate::{
     leases::{Living, Opener},
 };
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     net::IpAddr,
     path::Path,
     time::Duration,
@@ -100,56 +100,110 @@ fn holder(key: &LeaseKey, resource: Option<&Resource>) -> Option<String> {
     }
 }
 
+/// What there is to do where there are none.
+pub(super) const NO_LEASES: &str =
+    "nobody may come in: leases come of knocks, and of `letmeind open RESOURCE ADDRESS`";
+
 /// Asks, and prints as it comes.
 pub fn run(socket: &Path, json: bool) -> anyhow::Result<()> {
     let mut client = Client::connect(socket)?;
-    let mut answer = client.ask(&Request::Leases {})?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if json {
-        write!(out, "{{\"format\":{FORMAT},\"leases\":[")?;
-    }
-    let mut first = true;
-    loop {
-        let Answer::Leases { leases, more } = answer else {
-            return unexpected(&answer);
-        };
-        for lease in &leases {
-            if json {
-                let comma = if first { "" } else { "," };
-                write!(out, "{comma}{}", serde_json::to_string(lease)?)?;
-            } else {
-                if first {
-                    writeln!(
-                        out,
-                        "{}",
-                        row("ADDRESS", "RESOURCE", "OPENS", "LEFT", "OPENED BY")
-                    )?;
-                }
-                writeln!(out, "{}", text(lease))?;
-            }
-            first = false;
-        }
-        if !more {
-            break;
-        }
-        answer = client.more()?;
-    }
-    if json {
-        writeln!(out, "]}}")?;
-    } else if first {
-        writeln!(out, "no leases")?;
+        print_json(&mut client, &mut out)?;
+    } else {
+        print_text(&mut client, &mut out)?;
     }
     Ok(out.flush()?)
 }
 
-fn text(lease: &Lease) -> String {
-    row(
-        lease.address.as_deref().unwrap_or("everybody"),
-        &lease.resource,
-        &lease.opens,
-        &time(Duration::from_secs(lease.seconds_left)),
-        &opened_by(lease),
-    )
+/// Hands on each page.
+fn pages(client: &mut Client, mut each: impl FnMut(&[Lease]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut answer = client.ask(&Request::Leases {})?;
+    loop {
+        let Answer::Leases { leases, more } = answer else {
+            return unexpected(&answer);
+        };
+        each(&leases)?;
+        if !more {
+            return Ok(());
+        }
+        answer = client.more()?;
+    }
+}
+
+fn print_json(client: &mut Client, out: &mut impl io::Write) -> anyhow::Result<()> {
+    write!(out, "{{\"format\":{FORMAT},\"leases\":[")?;
+    let mut comma = "";
+    pages(client, |leases| {
+        for lease in leases {
+            write!(out, "{comma}{}", serde_json::to_string(lease)?)?;
+            comma = ",";
+        }
+        Ok(())
+    })?;
+    Ok(writeln!(out, "]}}")?)
+}
+
+fn print_text(client: &mut Client, out: &mut impl io::Write) -> anyhow::Result<()> {
+    let mut columns = Columns::default();
+    let mut any = false;
+    pages(client, |leases| {
+        let rows: Vec<_> = leases.iter().map(cells).collect();
+        for row in &rows {
+            columns.make_room(row);
+        }
+        if !any && !rows.is_empty() {
+            writeln!(out, "{}", columns.line(&HEADER.map(ToOwned::to_owned)))?;
+            any = true;
+        }
+        for row in &rows {
+            writeln!(out, "{}", columns.line(row))?;
+        }
+        Ok(())
+    })?;
+    if !any {
+        writeln!(out, "no leases")?;
+        // For whoever looks at it; a script looks for nothing else than that.
+        if io::stdout().is_terminal() {
+            writeln!(out, "{NO_LEASES}")?;
+        }
+    }
+    Ok(())
+}
+
+const HEADER: [&str; 5] = ["ADDRESS", "RESOURCE", "OPENS", "LEFT", "OPENED BY"];
+
+fn cells(lease: &Lease) -> [String; 5] {
+    [
+        lease.address.as_deref().unwrap_or("everybody").to_owned(),
+        lease.resource.clone(),
+        lease.opens.clone(),
+        time(Duration::from_secs(lease.seconds_left)),
+        opened_by(lease),
+    ]
+}
+
+/// How wide the columns are: as the widest cell so far, as not all of a million leases are waited for.
+struct Columns([usize; 4]);
+
+impl Default for Columns {
+    /// Wide enough that most of what may come fits in as well.
+    fn default() -> Self {
+        Self([15, 8, 8, 7])
+    }
+}
+
+impl Columns {
+    fn make_room(&mut self, row: &[String; 5]) {
+        for (width, cell) in self.0.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+
+    fn line(&self, [address, resource, opens, left, by]: &[String; 5]) -> String {
+        let Self([a, r, o, l]) = self;
+        format!("{address:<a$}  {resource:<r$}  {opens:<o$}  {left:>l$}  {by}")
+    }
 }
 
 /// Who has opened it, for people.
@@ -161,6 +215,38 @@ pub(super) fn opened_by(lease: &Lease) -> String {
     }
 }
 
-fn row(address: &str, resource: &str, opens: &str, left: &str, by: &str) -> String {
-    format!("{address:<24} {resource:<14} {opens:<16} {left:>8}  {by}")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let row = |words: [&str; 5]| words.map(ToOwned::to_owned);
+        let short = row(["192.0.2.1", "ssh", "tcp/22", "58m 59s", "alice"]);
+        let long = row([
+            "2001:db8:1234:5678:9abc:def0:1234:5678",
+            "a-resource-with-a-name",
+            "udp/60000-61000",
+            "1s",
+            "operator (uid 0)",
+        ]);
+        let mut columns = Columns::default();
+        columns.make_room(&short);
+        assert_eq!(
+            columns.line(&HEADER.map(ToOwned::to_owned)),
+            "ADDRESS          RESOURCE  OPENS        LEFT  OPENED BY"
+        );
+        assert_eq!(
+            columns.line(&short),
+            "192.0.2.1        ssh       tcp/22    58m 59s  alice"
+        );
+        columns.make_room(&long);
+        let lines = [columns.line(&short), columns.line(&long)];
+        let place = |line: &str, word: &str| line.find(word).unwrap();
+        assert_eq!(
+            place(&lines[0], "alice"),
+            place(&lines[1], "operator"),
+            "{lines:?}"
+        );
+    }
 }

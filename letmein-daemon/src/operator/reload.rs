@@ -9,7 +9,7 @@ use super::{
 use anyhow::Context as _;
 use std::{path::Path, time::Duration};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::info;
 
 /// How long it may take: the kernel verifies the XDP program, and gets to know a million leases.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -53,7 +53,7 @@ pub fn ask(socket: &Path) -> anyhow::Result<Reloaded> {
 pub fn run(socket: &Path) -> anyhow::Result<()> {
     let reloaded = ask(socket)?;
     for warning in &reloaded.warnings {
-        warn!("{warning}");
+        eprintln!("letmeind: warning: {warning}");
     }
     println!("{}", text(&reloaded));
     Ok(())

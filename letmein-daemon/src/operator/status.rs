@@ -112,7 +112,10 @@ fn write(text: &mut String, status: &Status) -> std::fmt::Result {
         writeln!(text, "  knocks are checked in userspace (xdp = \"off\")")?;
     }
     for interface in &status.interfaces {
-        let hook = interface.hook.as_deref().unwrap_or("WITHOUT the XDP program");
+        let hook = interface
+            .hook
+            .as_deref()
+            .unwrap_or("WITHOUT the XDP program; the log says why");
         writeln!(text, "  {:<15}  {hook}", interface.name)?;
     }
     let leases = status.leases;
@@ -194,7 +197,7 @@ mod tests {
             "letmeind 1.2.3, up 1h 1m, port 5800\n\
              \n\
              \x20 eth0             native\n\
-             \x20 wlan0            WITHOUT the XDP program\n\
+             \x20 wlan0            WITHOUT the XDP program; the log says why\n\
              \x20 leases           2 of 65 536\n\
              \n\
              \x20 packets                   total   per second\n\

@@ -86,7 +86,7 @@ fn whoever_gets_past_the_files_mode_is_asked_who_they_are() {
     assert!(status_as_user(&socket, Some(GROUP.1)).status.success());
     let refused = complaint(&status_as_user(&socket, None));
     assert!(
-        refused.contains("ERROR only root and the group in operator.group may"),
+        refused.contains("letmeind: only root and the group in operator.group may"),
         "{refused}"
     );
 }

@@ -60,7 +60,7 @@ fn it_is_done_when_the_command_has_ended() {
     assert!(output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("WARN") && said.contains("answers strangers"),
+        said.starts_with("letmeind: warning: ") && said.contains("answers strangers"),
         "{said}"
     );
     gate.wait_for("answers strangers").unwrap();

@@ -1,9 +1,11 @@
 //! What is where on the screen.
 
+mod table;
+
 use super::{
     super::{
         format::{count, rate, time},
-        leases::opened_by,
+        leases::{NO_LEASES, opened_by},
         protocol::{Event, Lease, Refusal, Source, Status, Top},
     },
     past::Past,
@@ -13,9 +15,10 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Block, Borders, Paragraph, Row, Sparkline, Table},
+    widgets::{Block, Borders, Paragraph, Sparkline},
 };
 use std::time::Duration;
+use table::{Column, Table, plain};
 
 /// The smallest window that all of it fits into.
 const SMALLEST: (u16, u16) = (80, 24);
@@ -56,7 +59,7 @@ pub fn draw(frame: &mut Frame<'_>, top: &Top, past: &Past, colour: bool) {
     } else {
         Layout::vertical(halves).areas(bottom)
     };
-    frame.render_widget(header(&top.status, paint), head);
+    frame.render_widget(header(&top.status, paint, head.width), head);
     draw_curves(frame, curves, &top.status, past, paint);
     draw_reasons(frame, reasons, &top.status, paint);
     draw_sources(frame, sources, &top.sources, paint);
@@ -94,7 +97,7 @@ impl Paint {
 /// Not a colour: what is beside the point, whatever the terminal's colours are.
 const QUIET: Style = Style::new().add_modifier(Modifier::DIM);
 
-fn header(status: &Status, paint: Paint) -> Line<'static> {
+fn header(status: &Status, paint: Paint, room: u16) -> Line<'static> {
     let up = time(Duration::from_secs(status.uptime_seconds));
     let mut spans = vec![
         Span::styled(format!(" letmeind {}", status.version), paint.title()),
@@ -103,17 +106,42 @@ fn header(status: &Status, paint: Paint) -> Line<'static> {
     if status.interfaces.is_empty() {
         spans.push(Span::raw("no XDP: knocks are checked in userspace"));
     }
-    for interface in &status.interfaces {
-        let (hook, style) = match interface.hook.as_deref() {
+    let each = status.interfaces.iter().map(|it| (it.name.clone(), &it.hook));
+    let all = Line::from([spans.clone(), hooks(each, paint)].concat());
+    if all.width() <= usize::from(room) {
+        return all;
+    }
+    // How many there are of each kind, the worst kind first: none sorts before all hooks.
+    let mut kinds: Vec<_> = status.interfaces.iter().map(|it| &it.hook).collect();
+    kinds.sort();
+    let groups = kinds
+        .chunk_by(|one, other| one == other)
+        .filter_map(|alike| Some((format!("{}x", alike.len()), *alike.first()?)));
+    spans.extend(hooks(groups, paint));
+    Line::from(spans)
+}
+
+/// Interfaces, or how many of them, with their hooks.
+fn hooks<'s>(
+    interfaces: impl Iterator<Item = (String, &'s Option<String>)>,
+    paint: Paint,
+) -> Vec<Span<'static>> {
+    let spans = interfaces.flat_map(|(what, hook)| {
+        let (hook, style) = match hook.as_deref() {
             Some("native") => ("native", paint.good()),
             Some(other) => (other, Style::new()),
             None => ("WITHOUT XDP", paint.bad().add_modifier(Modifier::BOLD)),
         };
-        spans.push(Span::raw(format!("{} ", interface.name)));
-        spans.push(Span::styled(hook.to_owned(), style));
-        spans.push(Span::raw("  "));
-    }
-    Line::from(spans)
+        [
+            Span::raw(format!("{what} ")),
+            Span::styled(hook.to_owned(), style),
+            Span::raw("  "),
+        ]
+    });
+    let mut spans: Vec<_> = spans.collect();
+    // No gap behind the last one.
+    spans.pop();
+    spans
 }
 
 fn panel(title: &str, paint: Paint) -> Block<'static> {
@@ -154,19 +182,6 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, status: &Status, past: &Past, 
     }
 }
 
-/// The beginning of a text that has no room: it tells where the rest is missing.
-fn shortened(text: &str, room: usize) -> String {
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    let beginning = text.chars().take(room.saturating_sub(1));
-    beginning.chain(['…']).collect()
-}
-
-fn right(text: String) -> Line<'static> {
-    Line::from(text).right_aligned()
-}
-
 /// What happens now first, and then what has happened at all.
 fn draw_reasons(frame: &mut Frame<'_>, area: Rect, status: &Status, paint: Paint) {
     let mut reasons: Vec<&Refusal> = status
@@ -184,46 +199,46 @@ fn draw_reasons(frame: &mut Frame<'_>, area: Rect, status: &Status, paint: Paint
         } else {
             Style::new()
         };
-        Row::new([
-            Line::raw(format!(" {}", reason.reason)),
-            Line::styled(rate(reason.count.per_second), style).right_aligned(),
-            right(count(reason.count.total)),
-        ])
+        [
+            plain(&reason.reason),
+            (rate(reason.count.per_second), style),
+            plain(count(reason.count.total)),
+        ]
     });
-    let widths = [Constraint::Length(15), Constraint::Length(9), Constraint::Fill(1)];
-    let header = Row::new([
-        Line::raw(" reason"),
-        right("per s".to_owned()),
-        right("total".to_owned()),
-    ]);
-    let table = Table::new(rows, widths).header(header.style(QUIET));
-    frame.render_widget(table.block(panel("refused", paint)), area);
+    let table = Table {
+        block: panel("refused", paint),
+        columns: [
+            Column::left("reason", 13),
+            Column::right("per s"),
+            Column::right("total"),
+        ],
+        rows: rows.collect(),
+        nothing: "nothing since the start",
+    };
+    table.draw(frame, area);
 }
 
 fn draw_sources(frame: &mut Frame<'_>, area: Rect, sources: &[Source], paint: Paint) {
-    let room = usize::from(area.width.saturating_sub(7 + 13 + 5 + 3));
     let rows = sources.iter().map(|source| {
-        Row::new([
-            Line::raw(shortened(&source.address.to_string(), room)),
-            right(rate(source.count.per_second)),
-            Line::raw(source.reason.clone()),
-            right(source.port.to_string()),
-        ])
+        [
+            plain(source.address.to_string()),
+            plain(rate(source.count.per_second)),
+            plain(&source.reason),
+            plain(source.port.to_string()),
+        ]
     });
-    let widths = [
-        Constraint::Max(39),
-        Constraint::Length(7),
-        Constraint::Length(13),
-        Constraint::Length(5),
-    ];
-    let header = Row::new([
-        Line::raw("source"),
-        right("~per s".to_owned()),
-        Line::raw("reason"),
-        right("port".to_owned()),
-    ]);
-    let table = Table::new(rows, widths).header(header.style(QUIET));
-    frame.render_widget(table.block(panel("top sources", paint)), area);
+    let table = Table {
+        block: panel("top sources", paint),
+        columns: [
+            Column::left("source", 10),
+            Column::right("~per s"),
+            Column::left("reason", 13),
+            Column::right("port"),
+        ],
+        rows: rows.collect(),
+        nothing: "nobody is refused at the moment",
+    };
+    table.draw(frame, area);
 }
 
 fn draw_leases(frame: &mut Frame<'_>, area: Rect, top: &Top, paint: Paint) {
@@ -233,27 +248,27 @@ fn draw_leases(frame: &mut Frame<'_>, area: Rect, top: &Top, paint: Paint) {
         count(top.status.leases.limit.into())
     );
     let rows = top.leases.iter().map(|lease: &Lease| {
-        Row::new([
-            Line::raw(format!(" {}", lease.address.as_deref().unwrap_or("everybody"))),
-            Line::raw(lease.resource.clone()),
-            right(time(Duration::from_secs(lease.seconds_left))),
-            Line::raw(opened_by(lease)),
-        ])
+        [
+            plain(lease.address.as_deref().unwrap_or("everybody")),
+            plain(&lease.resource),
+            plain(&lease.opens),
+            plain(time(Duration::from_secs(lease.seconds_left))),
+            plain(opened_by(lease)),
+        ]
     });
-    let widths = [
-        Constraint::Max(34),
-        Constraint::Max(16),
-        Constraint::Length(7),
-        Constraint::Min(20),
-    ];
-    let header = Row::new([
-        Line::raw(" address"),
-        Line::raw("resource"),
-        right("left".to_owned()),
-        Line::raw("by"),
-    ]);
-    let table = Table::new(rows, widths).header(header.style(QUIET));
-    frame.render_widget(table.block(panel(&title, paint)), area);
+    let table = Table {
+        block: panel(&title, paint),
+        columns: [
+            Column::left("address", 18),
+            Column::left("resource", 8),
+            Column::left("opens", 8),
+            Column::right("left"),
+            Column::left("by", 8),
+        ],
+        rows: rows.collect(),
+        nothing: NO_LEASES,
+    };
+    table.draw(frame, area);
 }
 
 fn draw_events(frame: &mut Frame<'_>, area: Rect, events: &[Event], paint: Paint) {
@@ -263,30 +278,27 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, events: &[Event], paint: Paint
         } else {
             Style::new()
         };
-        Row::new([
-            right(time(Duration::from_secs(event.seconds_ago))),
-            Line::raw(event.who.clone()),
-            Line::styled(event.what.clone(), style),
-            Line::raw(event.resource.clone()),
-            Line::raw(event.address.clone()),
-        ])
+        [
+            plain(time(Duration::from_secs(event.seconds_ago))),
+            plain(&event.who),
+            (event.what.clone(), style),
+            plain(&event.resource),
+            plain(&event.address),
+        ]
     });
-    let widths = [
-        Constraint::Length(8),
-        Constraint::Max(20),
-        Constraint::Length(7),
-        Constraint::Max(16),
-        Constraint::Min(20),
-    ];
-    let header = Row::new([
-        right("ago".to_owned()),
-        Line::raw("who"),
-        Line::raw("did"),
-        Line::raw("resource"),
-        Line::raw("for"),
-    ]);
-    let table = Table::new(rows, widths).header(header.style(QUIET));
-    frame.render_widget(table.block(panel("recent knocks", paint)), area);
+    let table = Table {
+        block: panel("recent knocks", paint),
+        columns: [
+            Column::right("ago"),
+            Column::left("who", 8),
+            Column::left("did", 7),
+            Column::left("resource", 8),
+            Column::left("for", 18),
+        ],
+        rows: rows.collect(),
+        nothing: "nobody has knocked since the start or the last reload",
+    };
+    table.draw(frame, area);
 }
 
 #[cfg(test)]

@@ -88,7 +88,10 @@ fn busy() -> Top {
 }
 
 fn drawn(width: u16, height: u16, colour: bool) -> Buffer {
-    let top = busy();
+    shown(&busy(), width, height, colour)
+}
+
+fn shown(top: &Top, width: u16, height: u16, colour: bool) -> Buffer {
     let mut past = Past::default();
     for second in 0..100 {
         let mut status = Status::default();
@@ -97,7 +100,7 @@ fn drawn(width: u16, height: u16, colour: bool) -> Buffer {
         past.note(&status);
     }
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, &top, &past, colour)).unwrap();
+    terminal.draw(|frame| draw(frame, top, &past, colour)).unwrap();
     terminal.backend().buffer().clone()
 }
 
@@ -120,7 +123,7 @@ fn everything_fits() {
             "1 300 000",
             "unknown-user",
             "203.0.113.7",
-            "12 000 shield",
+            "12 000  shield",
             "unknown-tag",
             "5800",
             "leases: 3 of 65 536",
@@ -140,6 +143,63 @@ fn everything_fits() {
         assert!(place(" shield  ") < place(" unknown-user  "), "{text}");
         assert!(place(" unknown-user  ") < place(" not-permitted  "), "{text}");
     }
+}
+
+/// Nothing has happened yet: each panel says what that means.
+#[test]
+fn what_is_empty_says_so() {
+    let text = lines(&shown(&Top::default(), 80, 24, true)).join("\n");
+    for part in [
+        "no XDP: knocks are checked in userspace",
+        " nothing since the start ",
+        " nobody is refused at the moment ",
+        " nobody may come in: leases come of knocks, and of `letmeind open RESOURCE",
+        " nobody has knocked since the start or the last reload ",
+    ] {
+        assert!(text.contains(part), "no {part}:\n{text}");
+    }
+    assert!(!text.contains("address") && !text.contains("ago"), "{text}");
+}
+
+/// The longest of everything: what has no room tells so, and no number is cut.
+#[test]
+fn nothing_is_cut_without_a_sign() {
+    let mut top = busy();
+    let long = "a-user-with-a-name-that-is-very-long";
+    top.leases = vec![lease(
+        "2001:db8:1234:5678:9abc:def0:1234:5678",
+        Some(long),
+        None,
+        273_600,
+    )];
+    top.leases[0].resource = "a-resource-with-a-name".to_owned();
+    top.events[0].who = long.to_owned();
+    top.events[0].address = "2001:db8:1234:5678:9abc:def0:1234:5678".to_owned();
+    let hooks = ["native", "native", "generic", ""];
+    let interfaces = hooks.into_iter().enumerate().map(|(number, hook)| Interface {
+        name: format!("enp{number}s0f0np0v10"),
+        hook: (!hook.is_empty()).then(|| hook.to_owned()),
+    });
+    top.status.interfaces = interfaces.collect();
+    let narrow = lines(&shown(&top, 80, 24, true));
+    assert!(
+        narrow[0].contains("1x WITHOUT XDP  1x generic  2x native"),
+        "{}",
+        narrow[0]
+    );
+    let leases = narrow.iter().find(|line| line.contains("3d 4h")).unwrap();
+    assert!(leases.matches('…').count() >= 2, "{leases}");
+    assert!(leases.contains("tcp/22"), "{leases}");
+    let wide = lines(&shown(&top, 139, 40, true)).join("\n");
+    for part in [
+        long,
+        "a-resource-with-a-name",
+        "2001:db8:1234:5678:9abc:def0:1234:5678",
+    ] {
+        assert!(wide.contains(part), "{wide}");
+    }
+    let names = lines(&shown(&top, 250, 40, true));
+    assert!(names[0].contains("enp3s0f0np0v10 WITHOUT XDP"), "{}", names[0]);
 }
 
 #[test]
