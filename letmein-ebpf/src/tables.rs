@@ -166,26 +166,29 @@ fn spend(high: u64, low: u64) -> bool {
     true
 }
 
-/// Whether this CPU has something left in a budget; `take` takes one HMAC from it.
+/// The word of a budget of this CPU.
+#[inline(always)]
+fn budget<'a>(spender: Spender) -> Option<&'a mut u64> {
+    let budgets = BUDGETS.get_ptr_mut(0)?;
+    // SAFETY: as for `tally`.
+    unsafe { &mut *budgets }.get_mut(spender as usize)
+}
+
+/// Takes one HMAC from a budget of this CPU. A function of its own for the sake of the stack; what is only asked, of every
+/// packet of a flood, is not.
 #[inline(never)]
-fn budget(spender: usize, take: bool) -> bool {
+fn take_budget(spender: Spender) -> bool {
     let limit = setting!(budget);
     if limit.interval == 0 {
         return true;
     }
-    let Some(budgets) = BUDGETS.get_ptr_mut(0) else {
-        return false;
-    };
-    // SAFETY: as for `tally`.
-    let Some(word) = unsafe { &mut *budgets }.get_mut(spender) else {
+    let Some(word) = budget(spender) else {
         return false;
     };
     let Some(next) = limit.take(*word, now()) else {
         return false;
     };
-    if take {
-        *word = next;
-    }
+    *word = next;
     true
 }
 
@@ -250,12 +253,13 @@ impl Tables for Maps<'_> {
 
     #[inline(always)]
     fn has_budget(&self, spender: Spender) -> bool {
-        budget(spender as usize, false)
+        let limit = setting!(budget);
+        limit.interval == 0 || budget(spender).is_some_and(|word| limit.take(*word, now()).is_some())
     }
 
     #[inline(always)]
     fn take_budget(&self, spender: Spender) -> bool {
-        budget(spender as usize, true)
+        take_budget(spender)
     }
 
     #[inline(always)]
