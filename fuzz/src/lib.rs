@@ -62,14 +62,14 @@ pub const TARGETS: &[Target] = &[
         run: stream::stream,
     },
     Target {
-        name: "netlink",
-        longest: 1024,
-        run: netlink::netlink,
-    },
-    Target {
         name: "requests",
         longest: 256,
         run: requests::requests,
+    },
+    Target {
+        name: "netlink",
+        longest: 1024,
+        run: netlink::netlink,
     },
     Target {
         name: "packets",

@@ -14,7 +14,7 @@ use letmein_enrolment::{
 use std::{
     fmt::Write as _,
     fs,
-    io::{self, Read as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _},
     path::Path,
 };
 use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
@@ -66,11 +66,17 @@ fn read(line: &str) -> anyhow::Result<Zeroizing<String>> {
     }
     let mut text = Zeroizing::new(String::with_capacity(2 * LONGEST));
     let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
-    io::stdin()
-        .lock()
-        .take(limit + 16)
-        .read_to_string(&mut text)
-        .context("cannot read the line from standard input")?;
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        eprintln!("Paste the line that begins with letmein:// here, and press Enter:");
+    }
+    let mut input = stdin.lock().take(limit + 16);
+    while text.trim().is_empty() {
+        let read = input.read_line(&mut text);
+        if read.context("cannot read the line from standard input")? == 0 {
+            bail!("there was no line on standard input");
+        }
+    }
     Ok(text)
 }
 

@@ -19,7 +19,9 @@ pub fn run(options: &Import) -> anyhow::Result<Zeroizing<String>> {
     let Some(path) = &options.output else {
         return Ok(ours);
     };
-    file::write_new(path, &ours).with_context(|| format!("cannot write {}", path.display()))?;
+    file::make_folder_of(path)
+        .and_then(|()| file::write_new(path, &ours))
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Zeroizing::default())
 }
 
@@ -37,14 +39,14 @@ mod tests {
         let file = folder.path().join("letmein.conf");
         fs::write(&file, text)?;
         let host = host.map(ToOwned::to_owned);
-        let output = Some(folder.path().join("ours"));
+        let output = Some(folder.path().join("folder/ours"));
         let printed = run(&Import {
             file: file.clone(),
             host: host.clone(),
             output: None,
         })?;
         assert_eq!(*run(&Import { file, host, output })?, "");
-        assert_eq!(fs::read_to_string(folder.path().join("ours"))?, *printed);
+        assert_eq!(fs::read_to_string(folder.path().join("folder/ours"))?, *printed);
         Ok(printed.to_string())
     }
 

@@ -123,6 +123,8 @@ impl Healer {
         if self.deleted > 0 {
             let who = self.who();
             info!(
+                event = "revoked",
+                leases = self.deleted,
                 "{who} deleted {} leases from nftables: they are revoked",
                 self.deleted
             );
@@ -137,6 +139,8 @@ impl Healer {
                 self.watch.repaired();
                 if let Some(restored) = restored {
                     warn!(
+                        event = "healed",
+                        leases = restored,
                         "{} changed the firewall: rules and {restored} leases are put back",
                         self.who()
                     );

@@ -18,7 +18,9 @@ pub fn run(from: &Path, interfaces: &[String], output: Option<&Path>) -> anyhow:
     let ours =
         letmein_import::server(&text, interfaces).map_err(|error| anyhow!("{}: {error}", from.display()))?;
     if let Some(path) = output {
-        file::write_new(path, &ours).with_context(|| format!("cannot write {}", path.display()))?;
+        file::make_folder_of(path)
+            .and_then(|()| file::write_new(path, &ours))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     } else {
         let mut stdout = io::stdout().lock();
         stdout

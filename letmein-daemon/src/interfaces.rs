@@ -97,7 +97,12 @@ impl Interface {
         };
         if link.programs.contains(&program) {
             if self.trouble.take().is_some() {
-                info!("{} is there again, with the XDP program", self.name);
+                info!(
+                    event = "attached",
+                    interface = self.name,
+                    "{} is there again, with the XDP program",
+                    self.name
+                );
             }
             self.index = Some(link.index);
             return Ok(());
@@ -122,7 +127,7 @@ impl Interface {
 
     fn complain(&mut self, text: String) {
         if self.trouble.as_ref() != Some(&text) {
-            warn!("{text}");
+            warn!(event = "interface-lost", interface = self.name, "{text}");
             self.trouble = Some(text);
         }
     }
@@ -137,9 +142,17 @@ pub fn tell(how: &str, attached: &Attached) {
         ""
     };
     if attached.native {
-        info!("XDP program {how} to {interface}{instead}, native");
+        info!(
+            event = "attached",
+            interface,
+            hook = "native",
+            "XDP program {how} to {interface}{instead}, native"
+        );
     } else {
         warn!(
+            event = "attached",
+            interface,
+            hook = "generic",
             "XDP program {how} to {interface}{instead}, generic: it works, but later and slower than native"
         );
     }

@@ -142,7 +142,18 @@ impl Leases {
         }
         let holder = holder(resource, address);
         self.recent.note(name, "opened", &resource.name, holder.clone());
+        let (user, operator) = match opener {
+            Opener::Operator(operator) => (None, Some(operator)),
+            Opener::User(_) | Opener::Unknown => (Some(name), None),
+        };
         info!(
+            event = "opened",
+            user,
+            operator,
+            resource = resource.name,
+            ports = resource.port_list(),
+            address = holder,
+            lease_seconds = lease.as_secs(),
             "{name} opened {} ({}) for {} until {} ({})",
             resource.name,
             resource.port_list(),
@@ -165,6 +176,12 @@ impl Leases {
             "closed"
         };
         info!(
+            event = "closed",
+            user = user.name,
+            resource = resource.name,
+            ports = resource.port_list(),
+            address = holder,
+            leases = closed,
             "{} {what} {} ({}) for {}",
             user.name,
             resource.name,
@@ -172,7 +189,14 @@ impl Leases {
             holder
         );
         if resource.cut {
-            info!("ended {cut} connections to {} from {holder}", resource.name);
+            info!(
+                event = "connections-ended",
+                connections = cut,
+                resource = resource.name,
+                address = holder,
+                "ended {cut} connections to {} from {holder}",
+                resource.name
+            );
         }
         Ok(())
     }
@@ -196,7 +220,11 @@ impl Leases {
         });
         match outcome {
             Ok(0) => {}
-            Ok(cut) => info!("ended {cut} connections whose leases have run out"),
+            Ok(cut) => info!(
+                event = "connections-ended",
+                connections = cut,
+                "ended {cut} connections whose leases have run out"
+            ),
             Err(error) => {
                 error!(
                     "connections whose leases have run out live on: {:#}",

@@ -21,6 +21,7 @@ pub mod instance;
 pub mod interfaces;
 pub mod leases;
 pub mod loading;
+pub mod logging;
 pub mod netlink;
 pub mod notify;
 pub mod operator;

@@ -11,8 +11,9 @@ use letmein_daemon::{
     firewall::{self, Firewall},
     gatekeeper, import,
     instance::Instance,
+    logging::{self, LogFormat},
     operator::{self, DEFAULT_SOCKET},
-    sandbox::Seccomp,
+    sandbox::{Account, Seccomp},
     server, trial, user, warden, xdp,
 };
 use std::{
@@ -80,6 +81,9 @@ enum Command {
         /// What happens at a system call that it should not need.
         #[arg(long)]
         seccomp: Seccomp,
+        /// What the log looks like.
+        #[arg(long)]
+        log_format: LogFormat,
     },
     /// Add, list, show, rotate or remove users.
     User {
@@ -148,6 +152,11 @@ enum Command {
         #[arg(long = "for", value_name = "TIME", value_parser = operator::open::parse_time)]
         time: Option<Duration>,
     },
+    /// Have the letmeind that runs read its configuration again, and tell what came of it.
+    Reload {
+        #[command(flatten)]
+        running: Running,
+    },
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions {
@@ -168,13 +177,10 @@ struct Running {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(false)
-        // A log that nobody takes, such as that of a terminal which has gone, is no reason to end: that would be a panic.
-        .log_internal_errors(false)
-        .init();
+    if logging::begin().is_err() {
+        eprintln!("letmeind: there is a log already");
+        return ExitCode::FAILURE;
+    }
     match core_dumps::switch_off().and_then(|()| run(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -212,6 +218,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             for warning in checked.warnings() {
                 tracing::warn!("{warning}");
             }
+            // It may be checked on another machine than the one that it is for.
+            if let Err(error) = Account::find(&checked.daemon.user) {
+                tracing::warn!("letmeind would not start here: {error:#}");
+            }
             println!("{}: good", config.display());
             Ok(())
         }
@@ -225,7 +235,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             address,
             time,
         } => operator::open::run(&running.socket, &resource, address, time),
-        Command::Gatekeeper { user, group, seccomp } => gatekeeper::run(user, group, seccomp),
+        Command::Reload { running } => operator::reload::run(&running.socket),
+        Command::Gatekeeper {
+            user,
+            group,
+            seccomp,
+            log_format,
+        } => gatekeeper::run(user, group, seccomp, log_format),
         Command::Import {
             file,
             interface,
@@ -237,7 +253,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             // One that runs would put everything back at once.
             let _only = Instance::claim()?;
             let rules = Firewall::remove(&config.firewall_plan()).context("nothing was removed")?;
-            let program = xdp::forget(&config.gate.pin_directory).context("only the rules were removed")?;
+            let program = xdp::remove(&config.gate.pin_directory).context("only the rules were removed")?;
             let found = rules || program;
             println!(
                 "{}",

@@ -69,6 +69,11 @@ What outlives a run of letmeind, but no reboot.
 SIGTERM, SIGINT
 Stop. Protected ports stay closed, and what is open stays open for its time.
 .TP
+SIGHUP
+Read the configuration again, as
+.B letmeind reload
+has it done, which also tells what came of it.
+.TP
 SIGUSR1
 Write the counters to the log.
 .SH EXIT STATUS

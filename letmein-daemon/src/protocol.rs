@@ -86,6 +86,10 @@ pub fn check_first<'a>(
         .filter(|_| user.permits(message.resource));
     let Some(resource) = resource else {
         warn!(
+            event = "refused",
+            user = user.name,
+            resource = %message.resource,
+            address = %from,
             "{} may not open resource {} (from {from})",
             user.name, message.resource
         );

@@ -6,7 +6,9 @@ use crate::{
     instance::{self, Instance},
     interfaces::Interfaces,
     leases::Leases,
-    loading, notify, operator, remembered,
+    loading, logging, notify,
+    operator::{self, protocol::Reloaded, reload::Asked},
+    remembered,
     sandbox::{self, Account, Files},
     silent,
     trial::{Before, on_trial},
@@ -18,7 +20,7 @@ use letmein_common::reason::{Counters, Reason};
 use std::{cell::RefCell, fmt::Write as _, io, rc::Rc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::{LocalSet, spawn_local},
     time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
@@ -66,6 +68,7 @@ impl State {
 /// Runs until SIGTERM or SIGINT. Protected ports are closed before anything else happens, and stay closed, unless all
 /// of it is on trial and not confirmed within `trial`.
 pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
+    logging::switch_to(config.daemon.log_format);
     for warning in config.warnings() {
         warn!("{warning}");
     }
@@ -88,6 +91,7 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
 
 /// Closes the protected ports, as `run` does, and serves nobody.
 pub fn up(config: &Config, trial: Option<Duration>) -> anyhow::Result<()> {
+    logging::switch_to(config.daemon.log_format);
     for warning in config.warnings() {
         warn!("{warning}");
     }
@@ -160,12 +164,11 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     };
     let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
     spawn_local(sweep(Rc::clone(&running.state)));
-    operators(&running, for_operators, for_metrics);
+    let (reloads, asked) = operator::reload::channel();
+    operators(&running, for_operators, for_metrics, reloads);
     let (ended, mut end) = oneshot::channel();
     let doer = Doer::new(Rc::clone(&running.state), running.kernel.clone());
     spawn_local(listen(Rc::clone(&running.gatekeeper), doer, ended));
-    let told = Rc::clone(&running.gatekeeper);
-    spawn_local(async move { told.tell_time().await });
     // Whoever waits for the line below may send a signal right after it.
     let signals = Signals::register()?;
     let configured = tokio::select! {
@@ -177,7 +180,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         return Err(timeout(MOMENT, end).await.map_or(error, reason));
     }
     tell_ready(&running);
-    until_stopped(&running, signals, end).await?;
+    until_stopped(&running, signals, asked, end).await?;
     remembered::leave(&instance.remembered(), &running.state.leases.borrow_mut().keys());
     Ok(())
 }
@@ -187,12 +190,13 @@ fn operators(
     running: &Running,
     listener: anyhow::Result<operator::Listener>,
     metrics: Option<anyhow::Result<operator::MetricsListener>>,
+    reloads: mpsc::Sender<Asked>,
 ) {
     let probe = match &running.kernel {
         Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel)),
         None => operator::Probe::Gatekeeper(Rc::clone(&running.gatekeeper)),
     };
-    let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe));
+    let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe, reloads));
     spawn_local(Rc::clone(&desk).watch());
     match metrics {
         None => {}
@@ -263,6 +267,7 @@ impl Signals {
 async fn until_stopped(
     running: &Running,
     mut signals: Signals,
+    mut asked_to_reload: mpsc::Receiver<Asked>,
     mut ended: oneshot::Receiver<anyhow::Error>,
 ) -> anyhow::Result<()> {
     let mut clock = report_clock();
@@ -274,17 +279,14 @@ async fn until_stopped(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
-                notify::reloading();
-                tokio::select! {
-                    why = &mut ended => return Err(reason(why)),
-                    outcome = running.reload() => match outcome {
-                        Ok(()) => tell_ready(running),
-                        Err(error) => {
-                            error!("the configuration goes on as it was: {error:#}");
-                            notify::ready("serving knocks; the last reload was refused, the log says why");
-                        }
-                    },
-                }
+                // Nobody waits to be told.
+                let _logged = reload(running, &mut ended).await?;
+                continue;
+            }
+            Some(operator) = asked_to_reload.recv() => {
+                let outcome = reload(running, &mut ended).await?;
+                // The operator may have gone meanwhile.
+                let _unheard = operator.send(outcome);
                 continue;
             }
             why = &mut ended => return Err(reason(why)),
@@ -309,18 +311,51 @@ async fn until_stopped(
             None => counted?,
         };
         if asked || now != reported {
-            info!("{}", counters_line(&now));
+            let refused = now.refused.iter().sum::<u64>();
+            info!(
+                event = "counters",
+                genuine = now.genuine,
+                refused,
+                "{}",
+                counters_line(&now)
+            );
             reported = now;
         }
     }
     notify::stopping();
-    info!("stopping; protected ports stay closed and leases run on");
+    info!(
+        event = "stopping",
+        "stopping; protected ports stay closed and leases run on"
+    );
     Ok(())
+}
+
+/// Reads the configuration again. Fails only if the gatekeeper has ended.
+async fn reload(
+    running: &Running,
+    ended: &mut oneshot::Receiver<anyhow::Error>,
+) -> anyhow::Result<anyhow::Result<Reloaded>> {
+    notify::reloading();
+    let outcome = tokio::select! {
+        why = ended => return Err(reason(why)),
+        outcome = running.reload() => outcome,
+    };
+    match &outcome {
+        Ok(_) => tell_ready(running),
+        Err(error) => {
+            error!(
+                event = "reload-refused",
+                "the configuration goes on as it was: {error:#}"
+            );
+            notify::ready("serving knocks; the last reload was refused, the log says why");
+        }
+    }
+    Ok(outcome)
 }
 
 fn tell_ready(running: &Running) {
     let port = running.state.config().gate.port;
-    info!("ready on port {port}");
+    info!(event = "ready", port, "ready on port {port}");
     notify::ready(&format!("serving knocks on port {port}"));
 }
 

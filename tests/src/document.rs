@@ -14,7 +14,7 @@ pub struct Block {
     pub language: String,
     /// The second word; empty if there is none.
     pub place: String,
-    /// The third word; empty if there is none.
+    /// The third word: the file, or of commands what they are for, where one test types them at several moments.
     pub file: String,
     /// What it says, without the indentation of a list around it.
     pub text: String,
@@ -91,15 +91,17 @@ pub fn blocks() -> anyhow::Result<Vec<Block>> {
     Ok(blocks)
 }
 
-/// The commands that a document has for one place, which only some test can have.
-pub fn commands_for(document: &str, place: &str) -> anyhow::Result<Vec<String>> {
+/// The commands that a document has for one place, which only some test can have, and one moment there, if there are
+/// several.
+pub fn commands_for(document: &str, place: &str, moment: &str) -> anyhow::Result<Vec<String>> {
     let blocks = blocks()?;
-    let wanted = blocks
-        .iter()
-        .filter(|block| block.document == document && block.language == "sh" && block.place == place);
+    let wanted = blocks.iter().filter(|block| {
+        (block.document.as_str(), block.language.as_str()) == (document, "sh")
+            && (block.place.as_str(), block.file.as_str()) == (place, moment)
+    });
     let commands: Vec<_> = wanted.flat_map(Block::commands).collect();
     if commands.is_empty() {
-        bail!("{document} has no block for {place}");
+        bail!("{document} has no block for {place} {moment}");
     }
     Ok(commands)
 }

@@ -22,6 +22,7 @@ rm -rf /etc/letmein /root/.config/letmein
 ln -sf \"$LETMEIN\" /usr/bin/letmein
 ln -sf \"$LETMEIND\" /usr/sbin/letmeind
 mount -t bpf none /sys/fs/bpf
+mount -t tmpfs -o mode=755 none /run
 echo moved in
 exec cat >/dev/null";
 

@@ -37,7 +37,9 @@ impl Scene {
             lab: Lab::new().unwrap(),
             folder: TempDir::new().unwrap(),
         };
-        let sections = format!("\n{gate}[daemon]\nuser = \"{NOBODY}\"\n[resources");
+        let socket = scene.folder.path().join("letmeind.sock").display().to_string();
+        let sections =
+            format!("\n{gate}[daemon]\nuser = \"{NOBODY}\"\n[operator]\nsocket = \"{socket}\"\n[resources");
         let text = CONFIGURATION.replacen("\n[resources", &sections, 1);
         fs::write(scene.configuration(), text).unwrap();
         scene

@@ -7,6 +7,7 @@
 )]
 
 use letmein_tests::{
+    document::blocks,
     gate::{Gate, KEY, configuration, program},
     lab::{Host, Lab},
 };
@@ -217,6 +218,19 @@ fn promtool_takes_the_alerts() {
         output.status.success() && said.contains("6 rules found"),
         "{said}"
     );
+}
+
+#[test]
+fn prometheus_takes_what_the_document_has_it_ask() {
+    let blocks = blocks().unwrap();
+    let mut ours = blocks.iter().filter(|block| block.place == "prometheus");
+    let block = ours.next().unwrap();
+    assert!(block.text.contains(ADDRESS), "{}", block.text);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("prometheus.yml");
+    fs::write(&file, &block.text).unwrap();
+    let output = promtool().args(["check", "config"]).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// The names of ours in a text.

@@ -62,6 +62,10 @@ const PACKAGES: &[Package] = &[
         purpose: "`sysctl`: packets are passed on to a container; ufw calls it as well",
     },
     Package {
+        name: "ethtool",
+        purpose: "`ethtool`: the documents have administrators type it",
+    },
+    Package {
         name: "python3",
         purpose: "ufw and firewalld are written in it",
     },

@@ -4,7 +4,12 @@ use crate::{
     client::{Client, digits, run},
     gate::{UdpGate, now},
 };
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 fn letmein(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_letmein"));
@@ -141,4 +146,27 @@ fn gen_key_writes_a_file_that_the_client_takes() {
     .unwrap();
     gate.run("knock gate ssh")
         .ended(2, "no resource is called \"ssh\"");
+}
+
+#[test]
+fn enroll_reads_one_line_and_waits_for_no_more() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("letmein.toml");
+    let mut enroll = letmein(&["--config", file.to_str().unwrap(), "enroll", "-"]);
+    let mut enroll = enroll.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = enroll.stdin.take().unwrap();
+    let key = "5a".repeat(32);
+    writeln!(
+        stdin,
+        "\nletmein://192.0.2.1/home?v=1&user=00000001&key={key}&resource=ssh:00000001:22"
+    )
+    .unwrap();
+    // It is still open.
+    assert!(enroll.wait().unwrap().success());
+    assert!(fs::read_to_string(file).unwrap().contains("[servers.home]"));
+
+    let mut nothing = letmein(&["enroll", "-"]);
+    let output = nothing.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no line on standard input"));
 }

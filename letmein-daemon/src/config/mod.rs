@@ -19,7 +19,7 @@ mod views;
 
 pub use error::{ConfigError, Position, Problem};
 pub use port::PortError;
-pub use raw::{ErrorPolicy, Seccomp, XdpMode};
+pub use raw::{ErrorPolicy, LogFormat, Seccomp, XdpMode};
 
 use crate::firewall::{Jump, Mode, PortRange, Protocol};
 use letmein_common::{ResourceId, UserId, bucket::Limit, hmac::KeyedStates, source::Prefixes, wire::silent};
@@ -62,6 +62,8 @@ pub struct Daemon {
     pub user: String,
     /// What happens when one of the processes makes a system call that it should not need.
     pub seccomp: Seccomp,
+    /// What the log looks like.
+    pub log_format: LogFormat,
 }
 
 /// Section `[gate]`.

@@ -50,6 +50,7 @@ pub(super) struct File {
 pub(super) struct Daemon {
     pub user: Given<String>,
     pub seccomp: Option<Seccomp>,
+    pub log_format: Option<LogFormat>,
 }
 
 #[derive(Deserialize, Default)]
@@ -188,6 +189,30 @@ impl Seccomp {
             Self::Off => "off",
             Self::Log => "log",
             Self::Kill => "kill",
+        }
+    }
+}
+
+/// What the log looks like.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Lines for people on standard error.
+    Text,
+    /// An object in each line on standard error.
+    Json,
+    /// Entries of systemd's journal.
+    Journald,
+}
+
+impl LogFormat {
+    /// As the configuration has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Journald => "journald",
         }
     }
 }

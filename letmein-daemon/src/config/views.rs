@@ -6,7 +6,7 @@ use letmein_common::{
     maps::{PermitKey, Settings},
     shield::PortRule,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::SystemTime};
 
 impl Config {
     /// Every permitted pair of user and resource.
@@ -136,25 +136,37 @@ impl Config {
 
     /// What is allowed, but hardly meant.
     #[must_use]
-    pub fn warnings(&self) -> Vec<&'static str> {
+    pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.gate.udp && self.gate.error_policy == ErrorPolicy::Always {
             warnings.push(
                 "gate.error-policy = \"always\" answers strangers over UDP: refused datagrams reach the daemon, \
-                 and forged sources are sent an answer; \"basic-auth\" does neither",
+                 and forged sources are sent an answer; \"basic-auth\" does neither"
+                    .to_owned(),
             );
         }
         if self.gate.tcp && self.gate.max_connections_per_source >= self.gate.max_connections {
             warnings.push(
                 "gate.max-connections-per-source is not below gate.max-connections: one source can take all TCP \
-                 connections and push out the others",
+                 connections and push out the others"
+                    .to_owned(),
             );
         }
         if self.users.is_empty() {
-            warnings.push("there is no [users.NAME] section: nobody can knock");
+            warnings.push("there is no [users.NAME] section: nobody can knock".to_owned());
         }
         if self.resources.is_empty() {
-            warnings.push("there is no [resources.NAME] section: there is nothing to protect or open");
+            warnings
+                .push("there is no [resources.NAME] section: there is nothing to protect or open".to_owned());
+        }
+        let now = SystemTime::now();
+        let over = self.users().map(|(_, user)| user);
+        for user in over.filter(|user| user.until.is_some_and(|until| until <= now)) {
+            let name = &user.name;
+            warnings.push(format!(
+                "{name} is refused: that user's time is over (until in section [users.{name}]; `letmeind user remove \
+                 {name}` takes the section away)"
+            ));
         }
         warnings
     }

@@ -98,7 +98,8 @@ impl Firewall {
         };
         firewall.installed = firewall.write_rules(&[])?;
         firewall.check_cut()?;
-        info!(table = firewall.layout.table, "firewall installed");
+        let table = &firewall.layout.table;
+        info!(event = "installed", table, "firewall installed table={table:?}");
         Ok(firewall)
     }
 

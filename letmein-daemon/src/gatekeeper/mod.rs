@@ -15,6 +15,7 @@ pub use serving::Gatekeeper;
 
 use crate::{
     channel::Channel,
+    logging::{self, LogFormat},
     requests::{FromGatekeeper, TO_GATEKEEPER, ToGatekeeper},
     sandbox::{self, Seccomp},
 };
@@ -29,8 +30,9 @@ use tokio::task::{LocalSet, spawn_local};
 use warden::Warden;
 
 /// Serves knocks until the warden is gone. Standard input is the connection to it.
-pub fn run(user: u32, group: u32, seccomp: Seccomp) -> anyhow::Result<()> {
+pub fn run(user: u32, group: u32, seccomp: Seccomp, log: LogFormat) -> anyhow::Result<()> {
     sandbox::close_all_but_the_standard_ones()?;
+    logging::switch_to(log);
     let warden = std::io::stdin().as_fd().try_clone_to_owned()?;
     sandbox::leave_signals_to_the_warden()?;
     sandbox::become_nobody(user, group)?;

@@ -109,7 +109,13 @@ impl Gatekeeper {
                 Ok(())
             };
             let table = silent::begin(&**policy, unknown_before, &mut change);
-            spawn(spawn_local(silent::renew(Rc::clone(policy), table, change)));
+            spawn(spawn_local(silent::renew(
+                Rc::clone(policy),
+                table,
+                // Whoever knocks is judged by the same clock.
+                async |_| (),
+                change,
+            )));
         }
         if let Some(knocks) = knocks {
             spawn(spawn_local(take_knocks(Rc::clone(self), knocks)));

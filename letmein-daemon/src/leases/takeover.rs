@@ -34,7 +34,12 @@ impl Leases {
         let (mut leases, settlement) = Self::survey(firewall, config, known)?;
         leases.settle(&settlement)?;
         if leases.ends.len() > 0 {
-            info!("{} leases of an earlier run go on", leases.ends.len());
+            info!(
+                event = "leases-kept",
+                leases = leases.ends.len(),
+                "{} leases of an earlier run go on",
+                leases.ends.len()
+            );
         }
         Ok(leases)
     }
@@ -91,6 +96,8 @@ impl Leases {
         }
         self.firewall.close(&settlement.over)?;
         info!(
+            event = "leases-closed",
+            leases = settlement.over.len(),
             "closed {} leases that are no longer allowed",
             settlement.over.len()
         );

@@ -36,6 +36,11 @@ impl Client {
         Ok(Self(BufReader::new(stream)))
     }
 
+    /// Waits this long for each line from now on.
+    pub fn be_patient(&mut self, patience: Duration) -> anyhow::Result<()> {
+        Ok(self.0.get_ref().set_read_timeout(Some(patience))?)
+    }
+
     /// Asks, and returns the (first) answer.
     pub fn ask(&mut self, request: &Request) -> anyhow::Result<Answer> {
         let mut line = serde_json::to_vec(request)?;

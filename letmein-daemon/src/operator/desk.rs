@@ -1,6 +1,11 @@
 //! What operators are told from, and what they act upon: everything of the daemon that this module needs.
 
-use super::{history::History, protocol::Answer, sources::Sources};
+use super::{
+    history::History,
+    protocol::{Answer, LONGEST_ANSWER},
+    reload::Asked,
+    sources::Sources,
+};
 use crate::{
     server::State,
     warden::Gatekeeper,
@@ -8,7 +13,10 @@ use crate::{
 };
 use letmein_common::{reason::Counters, sample::Refused};
 use std::{cell::RefCell, rc::Rc, time::Duration};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
 use tracing::warn;
 
 /// How often the counters are looked at.
@@ -56,6 +64,8 @@ pub struct Desk {
     /// Configuration and leases.
     pub(super) state: Rc<State>,
     pub(super) probe: Probe,
+    /// Where a reload is asked for.
+    pub(super) reloads: mpsc::Sender<Asked>,
     pub(super) started: Instant,
     pub(super) history: RefCell<History>,
     pub(super) sources: RefCell<Sources>,
@@ -64,10 +74,11 @@ pub struct Desk {
 impl Desk {
     /// A desk of a gate that has just begun to serve. Needs a runtime.
     #[must_use]
-    pub fn new(state: Rc<State>, probe: Probe) -> Self {
+    pub fn new(state: Rc<State>, probe: Probe, reloads: mpsc::Sender<Asked>) -> Self {
         Self {
             state,
             probe,
+            reloads,
             started: Instant::now(),
             history: RefCell::default(),
             sources: RefCell::default(),
@@ -101,9 +112,26 @@ impl Desk {
     }
 }
 
-/// What an operator is told about a request that failed.
+/// What an operator is told about a request that failed. A configuration can be wrong in very many places.
 pub(super) fn refusal(error: &anyhow::Error) -> Answer {
-    Answer::Refused {
-        error: format!("{error:#}"),
+    const LONGEST: usize = LONGEST_ANSWER / 16;
+    let mut error = format!("{error:#}");
+    if error.len() > LONGEST {
+        error.truncate(error.floor_char_boundary(LONGEST));
+        error += "\n(and more of that)";
+    }
+    Answer::Refused { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_much_is_wrong_it_fits_into_an_answer() {
+        let refused = refusal(&anyhow::Error::msg("\u{1}ö\n".repeat(LONGEST_ANSWER)));
+        let line = serde_json::to_vec(&refused).unwrap();
+        assert!(line.len() < LONGEST_ANSWER, "{}", line.len());
+        assert!(line.ends_with(b"(and more of that)\"}"));
     }
 }

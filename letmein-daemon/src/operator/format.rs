@@ -16,6 +16,16 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// How many of something: `no users`, `1 user`, `3 users`.
+#[must_use]
+pub fn number(number: usize, one: &str, many: &str) -> String {
+    match number {
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        number => format!("{number} {many}"),
+    }
+}
+
 /// A rate: one digit behind the point where there is little before it.
 #[must_use]
 #[expect(

@@ -12,6 +12,7 @@ mod metrics;
 pub mod open;
 mod peer;
 pub mod protocol;
+pub mod reload;
 pub mod revoke;
 mod scrape;
 mod serve;

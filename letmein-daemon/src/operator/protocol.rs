@@ -1,7 +1,7 @@
 //! Requests and answers on the operator's socket: a line of JSON each.
 
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 /// The longest request, with its line break.
 pub const LONGEST_REQUEST: usize = 1024;
@@ -36,6 +36,8 @@ pub enum Request {
         /// For how long, instead of the resource's own time.
         seconds: Option<u64>,
     },
+    /// Has the configuration read again.
+    Reload {},
 }
 
 /// What is answered.
@@ -62,6 +64,8 @@ pub enum Answer {
         /// For how long.
         seconds: u64,
     },
+    /// The configuration was read again, and counts.
+    Reloaded(Reloaded),
     /// The request was not carried out.
     Refused {
         /// Why.
@@ -198,4 +202,17 @@ pub struct Revoked {
     pub connections: usize,
     /// Leases of which nobody knows who knocked for them, and which were left alone therefore.
     pub of_unknown_users: usize,
+}
+
+/// What a reload has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// The file that was read.
+    pub file: PathBuf,
+    /// How many users there are now.
+    pub users: usize,
+    /// How many resources.
+    pub resources: usize,
+    /// What is not wrong, but better known.
+    pub warnings: Vec<String>,
 }

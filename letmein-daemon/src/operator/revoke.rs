@@ -3,6 +3,7 @@
 use super::{
     Desk,
     client::{Client, unexpected},
+    format::number,
     leases::resource,
     protocol::{Answer, Request, Revoked},
 };
@@ -55,8 +56,14 @@ pub(super) async fn answer(desk: &Desk, operator: u32, whose: &str) -> anyhow::R
     }
     desk.state.leases.borrow_mut().note_revocation(operator, whose);
     info!(
+        event = "revoked",
+        operator,
+        whose,
+        leases = revoked.leases,
+        connections = revoked.connections,
         "operator (uid {operator}) revoked {} leases of {whose}; {} connections ended",
-        revoked.leases, revoked.connections
+        revoked.leases,
+        revoked.connections
     );
     Ok(Answer::Revoked(revoked))
 }
@@ -105,11 +112,6 @@ pub fn run(socket: &Path, whose: String) -> anyhow::Result<()> {
 }
 
 fn text(revoked: Revoked) -> String {
-    let number = |number, one, many| match number {
-        0 => format!("no {many}"),
-        1 => format!("1 {one}"),
-        number => format!("{number} {many}"),
-    };
     let mut parts = vec![format!("{} revoked", number(revoked.leases, "lease", "leases"))];
     if revoked.connections > 0 {
         let ended = number(revoked.connections, "connection", "connections");

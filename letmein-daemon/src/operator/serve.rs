@@ -7,7 +7,7 @@ use super::{
     leases, open,
     peer::Peer,
     protocol::{Answer, LONGEST_REQUEST, Request},
-    revoke,
+    reload, revoke,
     socket::Listener,
     status, top,
 };
@@ -137,6 +137,7 @@ async fn converse(
                 address,
                 seconds,
             } => open::answer(desk, operator, &resource, address, seconds),
+            Request::Reload {} => reload::answer(desk, operator).await,
         };
         out.send(&answer.unwrap_or_else(|error| refusal(&error))).await?;
     }

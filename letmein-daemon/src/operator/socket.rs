@@ -1,7 +1,7 @@
 //! Making a Unix socket that only root and one group may use.
 
 use anyhow::{Context as _, bail, ensure};
-use nix::unistd::{Gid, Group, Uid, chown};
+use nix::unistd::{Gid, Group, Uid, getegid, setegid};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -35,12 +35,11 @@ pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<Listener> {
     let group = group.map(find).transpose()?;
     prepare(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let bound = SockAddr::unix(path).and_then(|address| socket.bind(&address));
-    bound.with_context(|| format!("cannot make the socket {}", path.display()))?;
-    let mode = if group.is_some() {
-        chown(path, None, group).with_context(|| format!("cannot give {} its group", path.display()))?;
+    let mode = if let Some(group) = group {
+        make_for(group, &socket, path)?;
         FOR_GROUP
     } else {
+        make(&socket, path)?;
         FOR_OWNER
     };
     fs::set_permissions(path, Permissions::from_mode(mode))
@@ -52,6 +51,31 @@ pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<Listener> {
         socket: OwnedFd::from(socket).into(),
         group,
     })
+}
+
+/// Makes the file, by listening there.
+fn make(socket: &Socket, path: &Path) -> anyhow::Result<()> {
+    let bound = SockAddr::unix(path).and_then(|address| socket.bind(&address));
+    bound.with_context(|| format!("cannot make the socket {}", path.display()))
+}
+
+/// Makes the file as a member of its group, so that it need not be given away afterwards: that would take a privilege
+/// over all files.
+fn make_for(group: Gid, socket: &Socket, path: &Path) -> anyhow::Result<()> {
+    let doing = || format!("cannot give {} its group", path.display());
+    let ours = getegid();
+    setegid(group).with_context(doing)?;
+    let made = make(socket, path);
+    setegid(ours).with_context(doing)?;
+    made?;
+    // Some folders give what is made in them their own.
+    let found = fs::symlink_metadata(path).with_context(doing)?;
+    ensure!(
+        found.gid() == group.as_raw(),
+        "{}: its folder gives it another one; `chmod g-s` the folder",
+        doing()
+    );
+    Ok(())
 }
 
 fn find(name: &str) -> anyhow::Result<Gid> {
@@ -121,6 +145,27 @@ mod tests {
         let error = bind(&path, Some("no-such-group")).err().unwrap().to_string();
         assert!(error.contains("there is no group \"no-such-group\""), "{error}");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn it_is_made_for_its_group_and_we_stay_who_we_are() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("socket");
+        let before = getegid();
+        let nogroup = Group::from_name("nogroup").unwrap().unwrap().gid;
+        bind(&path, Some("nogroup")).unwrap();
+        let made = fs::metadata(&path).unwrap();
+        assert_eq!((made.gid(), made.mode() & 0o777), (nogroup.as_raw(), 0o660));
+        assert_eq!(getegid(), before);
+    }
+
+    #[test]
+    fn a_folder_that_gives_its_own_group_is_refused() {
+        let folder = TempDir::new().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o2755)).unwrap();
+        let path = folder.path().join("socket");
+        let error = bind(&path, Some("nogroup")).err().unwrap().to_string();
+        assert!(error.contains("chmod g-s"), "{error}");
     }
 
     #[test]

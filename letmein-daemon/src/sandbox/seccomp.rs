@@ -130,6 +130,7 @@ const WARDEN: &[c_long] = &[
 const WARDEN_HERE: &[c_long] = &[
     libc::SYS_access,
     libc::SYS_arch_prctl,
+    libc::SYS_chmod,
     libc::SYS_dup2,
     libc::SYS_mkdir,
     libc::SYS_lstat,
@@ -137,6 +138,7 @@ const WARDEN_HERE: &[c_long] = &[
     libc::SYS_pipe,
     libc::SYS_readlink,
     libc::SYS_rename,
+    libc::SYS_rmdir,
     libc::SYS_select,
     libc::SYS_stat,
     libc::SYS_unlink,

@@ -47,6 +47,9 @@ fn read(policy: &Policy, time: Duration, knock: &SilentKnock) -> Option<Action> 
     let (Some(keys), Some(resource)) = (keys, resource) else {
         // The XDP program has verified all of it, so this is no attack but something gone wrong.
         error!(
+            event = "refused",
+            user = user.name,
+            address = %source,
             "a silent knock of {} from {source} does not verify; was the clock just set?",
             user.name
         );
@@ -54,6 +57,9 @@ fn read(policy: &Policy, time: Duration, knock: &SilentKnock) -> Option<Action> 
     };
     let Ok(request) = keys.open(&View::of(&knock.message)) else {
         warn!(
+            event = "refused",
+            user = user.name,
+            address = %source,
             "a silent knock of {} from {source} proves the key, but asks for nothing that a knock can ask for",
             user.name
         );
@@ -63,6 +69,10 @@ fn read(policy: &Policy, time: Duration, knock: &SilentKnock) -> Option<Action> 
         Ok(address) => address,
         Err(wanted) => {
             warn!(
+                event = "refused",
+                user = user.name,
+                address = %source,
+                wanted = %wanted,
                 "{} knocked from {source} for {wanted}, but may not open for other addresses \
                  (other-addresses in section [users.{}])",
                 user.name, user.name

@@ -25,10 +25,11 @@ pub fn begin(
     table
 }
 
-/// Keeps the table true for good.
+/// Keeps the table true for good. What time it is made for is told first.
 pub async fn renew(
     keys: Rc<impl Keyring>,
     mut table: TagTable,
+    tell_time: impl AsyncFn(Clock),
     mut change: impl FnMut(&Change) -> Result<(), XdpError>,
 ) {
     /// Changes at a time, between which knocks are served.
@@ -37,7 +38,9 @@ pub async fn renew(
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
-        let mut changes = table.changes(&*keys, Clock::now()).peekable();
+        let now = Clock::now();
+        tell_time(now).await;
+        let mut changes = table.changes(&*keys, now).peekable();
         while changes.peek().is_some() {
             apply(&mut change, changes.by_ref().take(AT_ONCE));
             tokio::task::yield_now().await;

@@ -94,8 +94,9 @@ pub fn run(path: &Path, what: &What) -> anyhow::Result<()> {
             let mut book = Book::open(path)?;
             invitation::place(line)?;
             book.add(name, resource, until)?;
-            reload::ask(path);
-            print(&book, name, line)
+            let reloaded = reload::ask(path, &book.config);
+            print(&book, name, line)?;
+            reloaded
         }
         What::List => list(&Config::load(path)?),
         What::Show { name, line } => print(&Book::open(path)?, name, line),
@@ -103,13 +104,16 @@ pub fn run(path: &Path, what: &What) -> anyhow::Result<()> {
             let mut book = Book::open(path)?;
             invitation::place(line)?;
             book.rotate(name, keep.unwrap_or_default(), SystemTime::now())?;
-            reload::ask(path);
-            print(&book, name, line)
+            let reloaded = reload::ask(path, &book.config);
+            print(&book, name, line)?;
+            reloaded
         }
         What::Remove { name } => {
-            let removed = Book::open(path)?.remove(name)?;
-            reload::ask(path);
-            say(&format!("removed: {}\n", removed.join(", ")))
+            let mut book = Book::open(path)?;
+            let removed = book.remove(name)?;
+            let reloaded = reload::ask(path, &book.config);
+            say(&format!("removed: {}\n", removed.join(", ")))?;
+            reloaded
         }
     }
 }

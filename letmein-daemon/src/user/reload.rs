@@ -1,24 +1,24 @@
 //! Telling a letmeind that runs of a change.
 
-use crate::instance;
-use nix::sys::signal::{Signal, kill};
+use crate::{config::Config, instance, operator::reload};
+use anyhow::Context as _;
 use std::path::Path;
 
-/// Has the letmeind that runs here, if there is one, read its configuration again.
-pub fn ask(configuration: &Path) {
-    let path = configuration.display();
-    let asked = match instance::running() {
-        Ok(None) => return,
-        Ok(Some(letmeind)) => kill(letmeind, Signal::SIGHUP)
-            .map(|()| letmeind)
-            .map_err(Into::into),
-        Err(error) => Err(error),
-    };
-    match asked {
-        Ok(letmeind) => eprintln!(
-            "The letmeind that runs (process {letmeind}) was asked to read its configuration again; its log says whether \
-             it did."
-        ),
-        Err(error) => eprintln!("{path} is changed, but no running letmeind was told: {error:#}"),
+/// Has the letmeind that runs here, if there is one, read its configuration again. Fails if it does not work by it
+/// afterwards: a user who was removed still gets in then.
+pub fn ask(path: &Path, changed: &Config) -> anyhow::Result<()> {
+    tell(changed).with_context(|| {
+        format!(
+            "{} is changed, but the letmeind that runs has not taken it over",
+            path.display()
+        )
+    })
+}
+
+fn tell(changed: &Config) -> anyhow::Result<()> {
+    if instance::running()?.is_some() {
+        let reloaded = reload::ask(&changed.operator.socket)?;
+        eprintln!("The letmeind that runs has {}", reload::text(&reloaded));
     }
+    Ok(())
 }

@@ -46,6 +46,8 @@ pub struct Gatekeeper {
     channel: Channel,
     next: Cell<u64>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<FromGatekeeper>>>,
+    /// The clocks' offset that it knows.
+    told: Cell<Option<i64>>,
 }
 
 /// Why there is nothing more to hear.
@@ -68,6 +70,7 @@ impl Gatekeeper {
             .args(["--user", &account.user.to_string()])
             .args(["--group", &account.group.to_string()])
             .args(["--seccomp", config.daemon.seccomp.name()])
+            .args(["--log-format", config.daemon.log_format.name()])
             .env_clear()
             // What a terminal sends (Ctrl-C) is for us.
             .process_group(0)
@@ -85,6 +88,7 @@ impl Gatekeeper {
             channel: Channel::new(ours)?,
             next: Cell::new(1),
             waiting: RefCell::default(),
+            told: Cell::default(),
         })
     }
 
@@ -103,9 +107,7 @@ impl Gatekeeper {
         let memory = File::from(memfd_create(c"policy", MFdFlags::MFD_CLOEXEC).context(doing)?);
         memory.write_all_at(&policy, 0).context(doing)?;
         let sent = async {
-            self.channel
-                .send(&ToGatekeeper::Clock(offset()).to_bytes())
-                .await?;
+            self.tell_time(Clock::now()).await;
             self.hand(ToGatekeeper::Policy(policy.len() as u64), memory.as_fd())
                 .await?;
             for (_, socket) in &sockets.udp {
@@ -129,20 +131,16 @@ impl Gatekeeper {
         }
     }
 
-    /// Tells it what time it is, now and when that changes, for good.
-    pub async fn tell_time(&self) {
-        /// How often to look, and how far the clocks may drift apart meanwhile: far less than matters.
-        const GLANCE: Duration = Duration::from_secs(1);
+    /// Tells it what time it is, if that is something else than it was told. By this time it looks at the tags of silent
+    /// knocks, so it has to know it before the XDP program takes tags of another.
+    pub async fn tell_time(&self, now: Clock) {
+        /// How far the clocks may drift apart until it is told: far less than matters.
         const DRIFT: u64 = 100_000_000;
-        let mut told: Option<i64> = None;
-        loop {
-            let offset = offset();
-            if told.is_none_or(|told| told.abs_diff(offset) > DRIFT) {
-                // If that fails the gatekeeper has ended, which is told elsewhere.
-                let _failed = self.channel.send(&ToGatekeeper::Clock(offset).to_bytes()).await;
-                told = Some(offset);
-            }
-            tokio::time::sleep(GLANCE).await;
+        let offset = offset(now);
+        if self.told.get().is_none_or(|told| told.abs_diff(offset) > DRIFT) {
+            // If that fails the gatekeeper has ended, which is told elsewhere.
+            let _failed = self.channel.send(&ToGatekeeper::Clock(offset).to_bytes()).await;
+            self.told.set(Some(offset));
         }
     }
 
@@ -256,8 +254,8 @@ impl Drop for Gatekeeper {
 }
 
 /// What has to be added to the monotonic clock, in nanoseconds, to get the time of day.
-fn offset() -> i64 {
-    i64::try_from(Clock::now().offset()).unwrap_or_default()
+fn offset(now: Clock) -> i64 {
+    i64::try_from(now.offset()).unwrap_or_default()
 }
 
 fn ending(status: ExitStatus) -> String {

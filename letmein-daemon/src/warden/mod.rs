@@ -2,6 +2,7 @@
 //! [gatekeeper](crate::gatekeeper), and does nothing for that which the configuration does not allow.
 
 mod gatekeeper;
+mod inherited;
 pub mod judge;
 mod requests;
 mod running;

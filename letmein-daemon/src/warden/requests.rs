@@ -36,7 +36,10 @@ impl Doer {
         match self.attempt(action) {
             Ok(outcome) => outcome,
             Err(forbidden) => {
-                warn!("the gatekeeper was refused a request: {forbidden}");
+                warn!(
+                    event = "request-refused",
+                    "the gatekeeper was refused a request: {forbidden}"
+                );
                 Outcome::Refused
             }
         }
@@ -79,6 +82,10 @@ impl Doer {
         };
         Ok(done(outcome.map_err(|error| {
             error!(
+                event = "failed",
+                user = user.name,
+                resource = resource.name,
+                address = %address,
                 "{} proved a knock on {} for {address}, but: {:#}",
                 user.name,
                 resource.name,

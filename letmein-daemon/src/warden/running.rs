@@ -13,13 +13,14 @@ use crate::{
     interfaces::Interfaces,
     leases::{self, Leases, Settlement},
     loading,
+    operator::protocol::Reloaded,
     remembered::MANY,
     server::State,
     silent::{self, tags::TagTable},
     xdp::{KernelGate, Object, RingBuffer},
 };
 use anyhow::{Context as _, bail};
-use std::{cell::RefCell, mem, rc::Rc};
+use std::{cell::RefCell, mem, path::Path, rc::Rc};
 use tokio::{
     sync::Mutex,
     task::{AbortHandle, JoinHandle, spawn_local},
@@ -92,13 +93,14 @@ impl Running {
 
     /// Reads the configuration again, and works by it from then on. If that cannot be, nothing has changed. Somebody has to
     /// listen to the gatekeeper meanwhile.
-    pub async fn reload(&self) -> anyhow::Result<()> {
+    pub async fn reload(&self) -> anyhow::Result<Reloaded> {
         let _only = self.reloading.lock().await;
         let before = self.state.config();
         let config = before
             .read_again()
             .context("the configuration was not in a file")??;
-        for warning in config.warnings() {
+        let warnings = config.warnings();
+        for warning in &warnings {
             warn!("{warning}");
         }
         check_changeable(&before, &config)?;
@@ -106,12 +108,17 @@ impl Running {
         self.change(config, sockets)?;
         self.configure().await?;
         let config = self.state.config();
+        let (users, resources) = (config.users().count(), config.resources().count());
         info!(
-            "reloaded: {} users, {} resources",
-            config.users().count(),
-            config.resources().count()
+            event = "reloaded",
+            users, resources, "reloaded: {users} users, {resources} resources"
         );
-        Ok(())
+        Ok(Reloaded {
+            file: config.file().map(Path::to_owned).unwrap_or_default(),
+            users,
+            resources,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        })
     }
 
     fn change(&self, config: Config, sockets: Sockets) -> anyhow::Result<()> {
@@ -232,7 +239,9 @@ impl Running {
             let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
             let begin = || silent::begin(&*config, Some(clock::monotonic()), &mut change);
             let table = followed.tags.unwrap_or_else(begin);
-            spawn(spawn_local(silent::renew(config, table, change)));
+            let gatekeeper = Rc::clone(&self.gatekeeper);
+            let tell_time = async move |now| gatekeeper.tell_time(now).await;
+            spawn(spawn_local(silent::renew(config, table, tell_time, change)));
         }
         Ok(())
     }
@@ -244,6 +253,10 @@ fn check_changeable(before: &Config, now: &Config) -> anyhow::Result<()> {
     let changed = [
         ("daemon.user", before.daemon.user != now.daemon.user),
         ("section [operator]", before.operator != now.operator),
+        (
+            "daemon.log-format",
+            before.daemon.log_format != now.daemon.log_format,
+        ),
         ("daemon.seccomp", before.daemon.seccomp != now.daemon.seccomp),
         (
             "gate.pin-directory",

@@ -1,5 +1,6 @@
 //! The control port's sockets. The warden binds them, and hands them to the gatekeeper.
 
+use super::inherited;
 use crate::config::Config;
 use anyhow::Context as _;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -7,13 +8,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
     net::SocketAddr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     thread::sleep,
     time::{Duration, Instant},
 };
+use tracing::warn;
 
 /// Connections that the kernel completes before they are accepted.
-const BACKLOG: i32 = 256;
+pub(super) const BACKLOG: i32 = 256;
 /// How long a port may be taken: the gatekeeper of a warden that was killed a moment ago is killed by the kernel.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -28,9 +30,27 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Binds what the configuration asks for.
+    /// Binds what the configuration asks for, where the service manager has not done so.
     pub fn bind(config: &Config) -> anyhow::Result<Self> {
-        Self::default().change(config)
+        let inherited = inherited::take()?;
+        let sockets = inherited.change(config)?;
+        inherited.warn_of_all_but(&sockets);
+        Ok(sockets)
+    }
+
+    fn warn_of_all_but(&self, used: &Self) {
+        let of_both = [("udp", &self.udp, &used.udp), ("tcp", &self.tcp, &used.tcp)];
+        for (protocol, there, used) in of_both {
+            let unused = there
+                .iter()
+                .filter(|(address, _)| used.iter().all(|(it, _)| it != address));
+            for (address, _) in unused {
+                warn!(
+                    "the service manager listens on {protocol} {address}, which the configuration does not ask for \
+                     (port, addresses and transports in section [gate]): nobody is served there"
+                );
+            }
+        }
     }
 
     /// Those that this configuration asks for: these, where they are the same, so that nothing that waits in one is lost.
@@ -87,13 +107,21 @@ fn bind_udp(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
-        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-    } else {
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     }
+    tell_where_packets_go(&socket, address)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Has the kernel say which address of ours a datagram was sent to, so that it is answered from there.
+pub(super) fn tell_where_packets_go(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() {
+        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    } else {
+        setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+    }
+    Ok(())
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<OwnedFd> {

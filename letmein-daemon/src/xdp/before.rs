@@ -74,7 +74,11 @@ impl Before {
                 .iter()
                 .any(|earlier| earlier.pin.interface == pin.interface)
             {
-                info!("XDP program detached from {}", name_of(&pin));
+                let interface = name_of(&pin);
+                info!(
+                    event = "detached",
+                    interface, "XDP program detached from {interface}"
+                );
                 detach(&pin).map_err(|source| pins.failed(source))?;
             }
         }
@@ -86,7 +90,6 @@ impl Before {
             map.pin(pins.record(*record))
                 .map_err(|source| pins.failed(io::Error::other(source)))?;
         }
-        pins.tidy();
         Ok(())
     }
 }

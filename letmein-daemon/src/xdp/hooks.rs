@@ -128,7 +128,11 @@ impl Hooks {
         for pin in pins.links()? {
             if !kept.contains(&pin.interface) {
                 detach(&pin).map_err(|source| pins.failed(source))?;
-                info!("XDP program detached from {}", name_of(&pin));
+                let interface = name_of(&pin);
+                info!(
+                    event = "detached",
+                    interface, "XDP program detached from {interface}"
+                );
             }
         }
         Ok(())
@@ -294,16 +298,30 @@ pub fn is_attached(folder: &Path) -> Result<bool, XdpError> {
     Pins::existing(folder)?.map_or(Ok(false), |pins| Ok(!pins.links()?.is_empty()))
 }
 
-/// Detaches what an earlier run has left attached, and removes all that it has pinned. Returns whether there was anything.
+/// Detaches what an earlier run has left attached, and removes all that it has pinned, and the folder. Returns whether
+/// there was anything.
+pub fn remove(folder: &Path) -> Result<bool, XdpError> {
+    let found = forget(folder)?;
+    if found {
+        // Another network namespace may have links there.
+        let _in_use = fs::remove_dir(folder);
+    }
+    Ok(found)
+}
+
+/// The same, but leaves the folder: one who is in a sandbox could not make it again.
 pub fn forget(folder: &Path) -> Result<bool, XdpError> {
     let Some(pins) = Pins::existing(folder)? else {
         return Ok(false);
     };
     for pin in pins.links()? {
         detach(&pin).map_err(|source| pins.failed(source))?;
-        info!("XDP program detached from {}", name_of(&pin));
+        let interface = name_of(&pin);
+        info!(
+            event = "detached",
+            interface, "XDP program detached from {interface}"
+        );
     }
     pins.remove_records().map_err(|source| pins.failed(source))?;
-    pins.tidy();
     Ok(true)
 }

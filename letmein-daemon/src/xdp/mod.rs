@@ -16,7 +16,7 @@ mod shield;
 pub use attach::{Attached, Mode};
 pub use before::Before;
 pub use error::XdpError;
-pub use hooks::{forget, is_attached};
+pub use hooks::{forget, is_attached, remove};
 pub use kernel_gate::{KernelGate, Plan, RingBuffer, SilentPlan};
 pub use object::Object;
 pub use packet_log::PacketLog;

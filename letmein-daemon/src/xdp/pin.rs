@@ -186,12 +186,6 @@ impl Pins {
         }
         Ok(())
     }
-
-    /// Removes the folder, if nothing is in it.
-    pub(super) fn tidy(&self) {
-        // Another network namespace may have links there.
-        let _in_use = fs::remove_dir(&self.folder);
-    }
 }
 
 fn make(folder: &Path) -> io::Result<Pins> {

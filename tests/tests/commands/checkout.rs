@@ -34,11 +34,16 @@ fn verb_exists(words: &[&str]) -> bool {
         .copied()
         .take_while(|word| !word.starts_with('-'))
         .collect();
-    let mut xtask = Command::new(program("xtask").unwrap());
-    let help = xtask.args(&verbs).arg("--help").output().unwrap();
+    let options: Vec<_> = ours.into_iter().filter(|word| word.starts_with("--")).collect();
+    is_explained("xtask", &verbs, &options)
+}
+
+/// Whether the program's help knows these verbs, one below the other, and there these options.
+pub fn is_explained(name: &str, verbs: &[&str], options: &[&str]) -> bool {
+    let mut help = Command::new(program(name).unwrap());
+    let help = help.args(verbs).arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&help.stdout);
-    let mut options = ours.iter().filter(|word| word.starts_with("--"));
-    help.status.success() && options.all(|option| text.contains(option))
+    help.status.success() && options.iter().all(|option| text.contains(option))
 }
 
 /// The package that `-p` or `--path`, and the test that `--test` names.

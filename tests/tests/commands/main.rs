@@ -6,7 +6,9 @@
 )]
 
 mod checkout;
+mod inline;
 mod marks;
+mod nic;
 mod story;
 
 use story::Story;
@@ -28,6 +30,29 @@ fn of_firewalls() {
     let story = Story::begin();
     story.configure_gate();
     story.tell("docs/firewalls.md");
+}
+
+#[test]
+fn of_configuration() {
+    let story = Story::begin();
+    story.configure_gate();
+    story.tell("docs/configuration.md");
+}
+
+#[test]
+fn of_monitoring() {
+    let mut story = Story::begin();
+    story.configure_gate();
+    story.serve("letmeind run");
+    story.tell("docs/monitoring.md");
+}
+
+#[test]
+fn of_operation() {
+    let mut story = Story::begin();
+    story.configure_gate();
+    story.serve("letmeind run");
+    story.tell("docs/operations.md");
 }
 
 #[test]

@@ -154,7 +154,8 @@ impl Story {
         self.serve("letmeind run");
     }
 
-    fn serve(&mut self, command: &str) {
+    /// Has the server serve, by this command.
+    pub fn serve(&mut self, command: &str) {
         self.stop();
         let mut server = self.gate.shell(&format!("exec {command}"));
         let mut server = server.stderr(Stdio::piped()).spawn().unwrap();

@@ -126,17 +126,3 @@ fn a_second_knock_extends_the_lease_up_to_its_length() {
     assert_eq!(scene.letmein(&gate, "knock", SERVER), 0);
     assert!(lease().left <= HOUR && lease().left > HOUR / 2, "{:?}", lease());
 }
-
-/// A lease that an earlier configuration granted for longer is not shortened by a restart, but by a knock.
-#[test]
-fn a_shorter_lease_after_a_longer_one() {
-    let scene = Scene::new();
-    let gate = Gate::start(&scene.lab.server, "", "", "1h").unwrap();
-    assert_eq!(scene.letmein(&gate, "knock", SERVER), 0);
-    gate.stop().unwrap();
-    let gate = Gate::start(&scene.lab.server, "", "max-lease = \"10m\"", "10m").unwrap();
-    let left = || leases(&scene.lab.server, "letmein", "leases4").unwrap()[0].left;
-    assert!(left() > HOUR / 2, "{:?}", left());
-    assert_eq!(scene.letmein(&gate, "knock", SERVER), 0);
-    assert!(left() <= HOUR / 6, "{:?}", left());
-}

@@ -32,7 +32,7 @@ trait Neighbour {
 fn let_in_as_documented(scene: &Scene, name: &str, type_in: impl Fn(&[&str])) {
     let gate = scene.letmeind().start().unwrap();
     assert_ne!(scene.knock(&gate), 0, "nothing lets knocks in");
-    for command in document::commands_for("docs/firewalls.md", name).unwrap() {
+    for command in document::commands_for("docs/firewalls.md", name, "").unwrap() {
         let words: Vec<_> = command.split_whitespace().skip(1).collect();
         type_in(&words);
     }

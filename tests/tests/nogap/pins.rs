@@ -67,7 +67,7 @@ fn off_removes_all() {
     let scene = Scene::new();
     scene.start("").kill().unwrap();
     let gate = scene.start("xdp = \"off\"");
-    assert!(!scene.bpffs.pins().exists());
+    assert_eq!(scene.pins(), [""; 0]);
     assert_eq!(scene.program("to-peer1"), None);
     assert_eq!(scene.stranger_meets(), Outcome::Silent);
     drop(gate);

@@ -27,7 +27,7 @@ fn nothing_was_attached() {
     let scene = Scene::new();
     not_confirmed(&scene, &scene.configuration("silent = true"));
     assert_eq!(scene.program("to-peer1"), None);
-    assert!(!scene.bpffs.pins().exists());
+    assert_eq!(scene.pins(), Vec::<String>::new());
     assert_eq!(scene.stranger_meets(), Outcome::Open);
 }
 

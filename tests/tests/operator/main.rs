@@ -8,6 +8,7 @@
 
 mod commands;
 mod permissions;
+mod reload;
 mod requests;
 mod sources;
 mod top;

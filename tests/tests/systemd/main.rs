@@ -7,5 +7,8 @@
 )]
 
 mod boot;
+mod documents;
+mod journal;
 mod sandbox;
 mod scene;
+mod socket;

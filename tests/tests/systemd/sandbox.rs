@@ -1,6 +1,6 @@
 //! What the units keep the daemon from, and that it can do all it has to.
 
-use crate::scene::{Scene, unit};
+use crate::scene::{Scene, WATCHERS, unit};
 use std::process::Command;
 
 /// Both units: the score, from 0 to 10, that `systemd-analyze security` gives may be no higher.
@@ -83,4 +83,22 @@ fn the_units_are_right_and_the_daemon_misses_nothing() {
         ]);
         assert!(written.is_err(), "{path}");
     }
+}
+
+#[test]
+fn operators_are_served() {
+    let scene = Scene::boot("30s");
+    let machine = &scene.machine;
+    machine.wait_for_state("letmeind.service", "active").unwrap();
+    let status = ["/usr/sbin/letmeind", "status"];
+    let told = machine.run(&status).unwrap();
+    assert!(told.contains("to-peer1         native"), "{told}");
+    let group = WATCHERS.to_string();
+    let nobody = ["setpriv", "--reuid=65533", "--clear-groups", "--regid"];
+    let as_one = |group| [nobody.as_slice(), &[group], &status].concat();
+    assert_eq!(
+        machine.run(&as_one(&group)).unwrap().lines().count(),
+        told.lines().count()
+    );
+    assert!(machine.run(&as_one("65533")).is_err());
 }

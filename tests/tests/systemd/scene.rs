@@ -28,7 +28,12 @@ ports = ["tcp/22"]
 id = "1"
 key-file = "alice.key"
 resources = ["ssh"]
+[operator]
+group = "watchers"
 "#;
+
+/// The group of the operator's socket.
+pub const WATCHERS: u32 = 990;
 
 /// The network, which is there from now on, and what there is in nftables before.
 const NETWORK: &str = "[Unit]
@@ -64,6 +69,11 @@ pub struct Scene {
 impl Scene {
     /// Boots a machine with the gate enabled. `watchdog` replaces the one of the unit.
     pub fn boot(watchdog: &str) -> Self {
+        Self::boot_after(watchdog, |_| {})
+    }
+
+    /// The same, after something was done to its files.
+    pub fn boot_after(watchdog: &str, change: impl FnOnce(&Root)) -> Self {
         let lab = Lab::new().unwrap();
         let service = lab.server.listen(22).unwrap();
         for interface in ["to-peer1", "to-peer2"] {
@@ -72,11 +82,13 @@ impl Scene {
         let root = Root::new().unwrap();
         let letmeind = "usr/sbin/letmeind";
         root.copy(&program("letmeind").unwrap(), letmeind).unwrap();
-        for name in ["letmeind.service", "letmeind-guard.service"] {
+        for name in ["letmeind.service", "letmeind.socket", "letmeind-guard.service"] {
             root.copy(&unit(name), &format!("usr/lib/systemd/system/{name}"))
                 .unwrap();
         }
         root.copy(&unit("letmein.sysusers.conf"), "usr/lib/sysusers.d/letmein.conf")
+            .unwrap();
+        root.write("etc/group", &format!("root:x:0:\nwatchers:x:{WATCHERS}:\n"))
             .unwrap();
         root.write("etc/letmein/letmeind.toml", CONFIGURATION).unwrap();
         let key = KEY.map(|byte| format!("{byte:02x}")).concat();
@@ -93,6 +105,7 @@ impl Scene {
         root.enable("nftables.service", "sysinit.target").unwrap();
         root.enable("the-network.service", "multi-user.target").unwrap();
         root.enable("letmeind.service", "multi-user.target").unwrap();
+        change(&root);
         Self {
             machine: root.boot(&lab.server).unwrap(),
             lab,
@@ -124,10 +137,25 @@ impl Scene {
     }
 
     pub fn knock(&self) -> i32 {
-        let configuration = "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
-                             [servers.gate.resources]\nssh = { id = \"1\", port = 22 }\n";
-        let arguments = ["knock", "gate", "ssh"];
-        letmein(&self.lab.client, configuration, &KEY, &arguments).unwrap()
+        self.letmein("1", &[])
+    }
+
+    /// On the resource with this id.
+    pub fn knock_on(&self, resource: &str) -> i32 {
+        self.letmein(resource, &[])
+    }
+
+    pub fn knock_over_tcp(&self) -> i32 {
+        self.letmein("1", &["-T"])
+    }
+
+    fn letmein(&self, resource: &str, options: &[&str]) -> i32 {
+        let configuration = format!(
+            "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"1\"\nkey-file = \"alice.key\"\n\
+             [servers.gate.resources]\nit = {{ id = \"{resource}\", port = 22 }}\n"
+        );
+        let arguments = [&["knock", "gate", "it"], options].concat();
+        letmein(&self.lab.client, &configuration, &KEY, &arguments).unwrap()
     }
 
     pub fn guest(&self) -> Outcome {

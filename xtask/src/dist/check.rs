@@ -1,17 +1,19 @@
-//! Trying the Debian packages out: a clean Debian boots in namespaces, gets them, and gets rid of them.
+//! Trying the packages out: a clean Debian boots in namespaces, gets them, and gets rid of them.
 
 use super::{
-    VERSION, anew, deb,
+    anew, check_rpm, deb, rpm,
     tree::{CONFIGURATION, Tree},
 };
 use crate::{install, install::Package, sh};
 use anyhow::{bail, ensure};
 use letmein_tests::{
+    document::commands_for,
     lab::{Host, Lab, Outcome},
     machine::Machine,
 };
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
@@ -27,54 +29,32 @@ const SERVICE: &str = "letmeind.service";
 /// A version that is newer than any of ours.
 const NEWER: &str = "999";
 
-/// Installs, starts, knocks, upgrades, removes and purges.
+/// Installs, starts, knocks, upgrades, removes and purges; the same with the rpm packages, but for purging.
 pub fn run(server: &Tree, folder: &Path, packages: &Path, yes: bool) -> anyhow::Result<()> {
     install::packages(PACKAGES, yes)?;
-    let debian = debian(folder)?;
-    let root = folder.join("check");
-    anew(&root)?;
-    for part in ["root", "changes", "work"] {
-        fs::create_dir(root.join(part))?;
-    }
-    let here = root.join("changes/packages");
-    fs::create_dir(&here)?;
-    for name in super::names(packages)? {
-        if name.extension().is_some_and(|extension| extension == "deb") {
-            fs::copy(packages.join(&name), here.join(&name))?;
-        }
-    }
-    deb::build(server, NEWER, &here)?;
-
-    let lab = Lab::new()?;
-    let _service = lab.server.listen(22)?;
-    let layers = format!(
-        "mount -t overlay -o lowerdir={},upperdir={root}/changes,workdir={root}/work overlay {root}/root",
-        debian.display(),
-        root = root.display()
-    );
-    let site = Site {
-        machine: Machine::boot(&lab.server, &root.join("root"), &layers)?,
-        lab,
-    };
-    site.machine.wait_for("Debian has booted", |machine| {
-        machine
-            .run(&["systemctl", "is-active", "multi-user.target"])
-            .is_ok()
+    let site = Site::boot(folder, packages, "deb", |to| {
+        deb::build(server, NEWER, to).map(drop)
     })?;
     site.installed_and_not_started()?;
     site.configured_and_started()?;
     site.while_a_stranger_tries(|| site.upgraded())?;
     site.removed()?;
     site.purged()?;
-    drop(site);
-    fs::remove_dir_all(root)?;
+    site.left(folder)?;
     eprintln!("the Debian packages install, serve, upgrade and purge as they should");
+
+    let site = Site::boot(folder, packages, "rpm", |to| {
+        rpm::build(&[server], NEWER, folder, to)
+    })?;
+    check_rpm::run(&site)?;
+    site.left(folder)?;
+    eprintln!("the rpm packages install, serve, upgrade and go as they should");
     Ok(())
 }
 
-/// Debian 12 with systemd and what the packages depend on. Made once.
+/// Debian 12 with systemd, what the packages depend on, and rpm. Made once.
 fn debian(folder: &Path) -> anyhow::Result<PathBuf> {
-    let made = folder.join("debian-12");
+    let made = folder.join("debian-12-with-rpm");
     if !made.exists() {
         let unfinished = folder.join("unfinished");
         anew(&unfinished)?;
@@ -82,7 +62,7 @@ fn debian(folder: &Path) -> anyhow::Result<PathBuf> {
         let mut debootstrap = Command::new("debootstrap");
         debootstrap.args([
             "--variant=minbase",
-            "--include=systemd,systemd-sysv,nftables,iproute2",
+            "--include=systemd,systemd-sysv,nftables,iproute2,rpm",
             "bookworm",
         ]);
         debootstrap.arg(&unfinished);
@@ -92,18 +72,70 @@ fn debian(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(made)
 }
 
-struct Site {
+/// A clean Debian with a network, on which the packages lie in a folder, and a newer version of the server's below it.
+pub(super) struct Site {
     // The machine goes before its network.
-    machine: Machine,
-    lab: Lab,
+    pub(super) machine: Machine,
+    pub(super) lab: Lab,
+    _service: TcpListener,
 }
 
 impl Site {
+    fn boot(
+        folder: &Path,
+        packages: &Path,
+        kind: &str,
+        build_newer: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let debian = debian(folder)?;
+        let root = folder.join("check");
+        anew(&root)?;
+        for part in ["root", "changes", "work"] {
+            fs::create_dir(root.join(part))?;
+        }
+        let here = root.join("changes/packages");
+        let newer = here.join("newer");
+        fs::create_dir_all(&newer)?;
+        for name in super::names(packages)? {
+            if name.extension().is_some_and(|extension| extension == kind) {
+                fs::copy(packages.join(&name), here.join(&name))?;
+            }
+        }
+        build_newer(&newer)?;
+        let lab = Lab::new()?;
+        let service = lab.server.listen(22)?;
+        let layers = format!(
+            "mount -t overlay -o lowerdir={},upperdir={root}/changes,workdir={root}/work overlay {root}/root",
+            debian.display(),
+            root = root.display()
+        );
+        let site = Self {
+            machine: Machine::boot(&lab.server, &root.join("root"), &layers)?,
+            lab,
+            _service: service,
+        };
+        site.machine.wait_for("Debian has booted", |machine| {
+            machine
+                .run(&["systemctl", "is-active", "multi-user.target"])
+                .is_ok()
+        })?;
+        Ok(site)
+    }
+
+    /// Nothing of it is left.
+    fn left(self, folder: &Path) -> anyhow::Result<()> {
+        drop(self);
+        Ok(fs::remove_dir_all(folder.join("check"))?)
+    }
+
     fn installed_and_not_started(&self) -> anyhow::Result<()> {
         Self::say("install: nothing is started, and nothing is closed");
-        self.shell(&format!(
-            "dpkg -i /packages/letmein_{VERSION}_*.deb /packages/letmeind_{VERSION}_*.deb"
-        ))?;
+        self.type_in("server", "/packages")?;
+        self.type_in("client", "/packages")?;
+        self.is_installed_and_not_started()
+    }
+
+    pub(super) fn is_installed_and_not_started(&self) -> anyhow::Result<()> {
         for what in ["is-active", "is-enabled"] {
             ensure!(self.machine.run(&["systemctl", what, SERVICE]).is_err(), "{what}");
         }
@@ -122,15 +154,12 @@ impl Site {
         Ok(())
     }
 
-    fn configured_and_started(&self) -> anyhow::Result<()> {
+    pub(super) fn configured_and_started(&self) -> anyhow::Result<()> {
         Self::say("configure and start: ports are closed, and the packaged client opens them");
         self.shell(&format!(
-            "cd /etc/letmein && letmein gen-key -o keys/alice.key -u 1 >/dev/null
-             sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
-             printf '[users.alice]\nid = \"1\"\nkey-file = \"keys/alice.key\"\nresources = [\"ssh\"]\n' >>/{CONFIGURATION}
-             mkdir -p /root/.config/letmein && cp keys/alice.key /root/.config/letmein/
-             printf '[servers.home]\\nhost = \"10.77.1.1\"\\nuser = \"1\"\\nkey-file = \"alice.key\"\\n\
-                     [servers.home.resources]\\nssh = {{ id = \"1\", port = 22 }}\\n' >/root/.config/letmein/letmein.toml
+            "sed -i -e 's/\"eth0\"/\"to-peer1\", \"to-peer2\"/' /{CONFIGURATION}
+             letmeind user add alice --resource ssh --host 10.77.1.1 --server home >/root/line
+             grep ^letmein: /root/line | HOME=/root letmein enroll -
              systemctl enable --now {SERVICE} || {{ journalctl --no-pager -u 'letmeind*' >&2; exit 1; }}"
         ))?;
         self.machine.wait_for_state(SERVICE, "active")?;
@@ -144,13 +173,22 @@ impl Site {
             knock.env("HOME", "/root").status()?.success(),
             "the packaged client did not open the port"
         );
-        self.outcome(&self.lab.client, Outcome::Open)
+        self.outcome(&self.lab.client, Outcome::Open)?;
+        let leases = self.shell("letmeind leases")?;
+        ensure!(leases.contains("alice"), "letmeind leases: {leases}");
+        let log = self.machine.log("letmeind*");
+        ensure!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+        Ok(())
     }
 
     fn upgraded(&self) -> anyhow::Result<()> {
         Self::say("upgrade: another process, the same lease, and no gap");
+        self.is_upgraded_by(|| self.type_in("upgrade", "/packages/newer"))
+    }
+
+    pub(super) fn is_upgraded_by(&self, upgrade: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
         let before = self.machine.property(SERVICE, "MainPID")?;
-        self.shell(&format!("dpkg -i /packages/letmeind_{NEWER}_*.deb"))?;
+        upgrade()?;
         self.machine.wait_for_state(SERVICE, "active")?;
         ensure!(
             self.machine.property(SERVICE, "MainPID")? != before,
@@ -161,7 +199,11 @@ impl Site {
 
     fn removed(&self) -> anyhow::Result<()> {
         Self::say("remove: ports stay closed");
-        self.shell("dpkg --remove letmeind")?;
+        self.type_in("remove", "/")?;
+        self.is_removed()
+    }
+
+    pub(super) fn is_removed(&self) -> anyhow::Result<()> {
         ensure!(
             self.machine.run(&["pidof", "letmeind"]).is_err(),
             "letmeind still runs"
@@ -171,7 +213,8 @@ impl Site {
 
     fn purged(&self) -> anyhow::Result<()> {
         Self::say("purge: nothing is left but the user's key and its folder");
-        self.shell("dpkg --purge letmeind letmein")?;
+        self.type_in("purge", "/")?;
+        self.shell("dpkg --purge letmein")?;
         self.outcome(&self.lab.other, Outcome::Open)?;
         let rules = self.machine.run(&["nft", "list", "ruleset"])?;
         ensure!(rules.is_empty(), "rules are left: {rules}");
@@ -181,22 +224,35 @@ impl Site {
         )?;
         let left: Vec<_> = left.lines().collect();
         ensure!(left == ["/etc/letmein"], "left: {left:?}");
+        let left = self.shell("find /etc/letmein -type f")?;
         ensure!(
-            self.shell("find /etc/letmein -type f")? == "/etc/letmein/keys/alice.key\n",
-            "keys are not what is left"
+            left.starts_with("/etc/letmein/keys/alice-") && left.lines().count() == 1,
+            "keys are not what is left: {left}"
         );
         Ok(())
     }
 
-    fn say(what: &str) {
+    /// What documents have people type at this moment, in this folder.
+    fn type_in(&self, moment: &str, folder: &str) -> anyhow::Result<()> {
+        let mut commands = commands_for("docs/operations.md", "debian", moment)?;
+        // The README has the first steps only.
+        commands.extend(commands_for("README.md", "debian", moment).unwrap_or_default());
+        for command in commands {
+            eprintln!("{command}");
+            self.shell(&format!("cd {folder}; {command}"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn say(what: &str) {
         eprintln!("-- {what}");
     }
 
-    fn shell(&self, script: &str) -> anyhow::Result<String> {
+    pub(super) fn shell(&self, script: &str) -> anyhow::Result<String> {
         self.machine.run(&["sh", "-ec", script])
     }
 
-    fn outcome(&self, host: &Host, expected: Outcome) -> anyhow::Result<()> {
+    pub(super) fn outcome(&self, host: &Host, expected: Outcome) -> anyhow::Result<()> {
         let address = if host.name() == self.lab.client.name() {
             "10.77.1.1:22"
         } else {
@@ -211,7 +267,10 @@ impl Site {
     }
 
     /// Does `work` while somebody without a key tries port 22 all the time.
-    fn while_a_stranger_tries(&self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(super) fn while_a_stranger_tries(
+        &self,
+        work: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let (done, tries) = (AtomicBool::new(false), AtomicU32::new(0));
         thread::scope(|scope| {
             let stranger = scope.spawn(|| {

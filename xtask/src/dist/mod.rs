@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: packages for Debian, rpm packages and tarballs of server and client, with their checksums.
 
 mod check;
+mod check_rpm;
 mod deb;
 mod roff;
 mod rpm;
@@ -40,7 +41,7 @@ const PACKAGES: &[Package] = &[
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Then install the Debian packages on a machine that boots in namespaces, and use, upgrade and purge them. Needs root.
+    /// Then install the packages on a Debian that boots in namespaces, and use, upgrade and remove them. Needs root.
     #[arg(long)]
     check: bool,
     /// Install what is missing without asking.
@@ -81,7 +82,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         deb::build(tree, VERSION, &finished)?;
         tarball(tree, &finished)?;
     }
-    rpm::build(&trees.both(), &folder, &finished)?;
+    rpm::build(&trees.both(), VERSION, &folder, &finished)?;
     checksums(&finished)?;
     eprintln!("in {}:", finished.display());
     sh::run(Command::new("ls").arg("-l").arg(&finished))?;

@@ -27,7 +27,7 @@ pub fn server(root: &Path, program: &Path) -> anyhow::Result<Tree> {
     let tree = Tree::new("letmeind", root)?;
     tree.copy(program, "usr/sbin/letmeind", 0o755)?;
     let dist = paths::workspace().join("dist/systemd");
-    for unit in ["letmeind.service", "letmeind-guard.service"] {
+    for unit in ["letmeind.service", "letmeind.socket", "letmeind-guard.service"] {
         tree.copy(&dist.join(unit), &format!("usr/lib/systemd/system/{unit}"), 0o644)?;
     }
     let users = "usr/lib/sysusers.d/letmein.conf";

@@ -38,7 +38,7 @@ fn syntax_and_shape() {
         (
             "[daemon]\nusr = 1",
             2,
-            "unknown field `usr`, expected `user` or `seccomp`",
+            "unknown field `usr`, expected one of `user`, `seccomp`, `log-format`",
         ),
         (
             "[daemon]\nseccomp = \"on\"",

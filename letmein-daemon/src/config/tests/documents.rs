@@ -3,7 +3,9 @@
 use super::KEY;
 use crate::config::{
     Config,
-    raw::{self, Closed, ErrorPolicy, FirewallMode, JumpHook, Seccomp, Shield, Transport, XdpMode},
+    raw::{
+        self, Closed, ErrorPolicy, FirewallMode, JumpHook, LogFormat, Seccomp, Shield, Transport, XdpMode,
+    },
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
@@ -88,6 +90,7 @@ fn choices() -> Vec<(&'static str, &'static str, Vec<String>)> {
     }
     vec![
         ("daemon", "seccomp", words::<Seccomp>()),
+        ("daemon", "log-format", words::<LogFormat>()),
         ("gate", "transports", words::<Transport>()),
         ("gate", "xdp", words::<XdpMode>()),
         ("gate", "error-policy", words::<ErrorPolicy>()),
@@ -188,7 +191,7 @@ fn load(text: &str) -> Config {
 #[test]
 fn the_example_loads_as_it_stands() {
     let config = load(EXAMPLE);
-    assert_eq!(config.warnings(), Vec::<&str>::new());
+    assert_eq!(config.warnings(), Vec::<String>::new());
     let (_, alice) = config.users().next().unwrap();
     let (id, ssh) = config.resources().next().unwrap();
     assert_eq!(

@@ -230,24 +230,30 @@ fn what_is_hardly_meant_is_a_warning() {
         "[resources.a]\nid = \"1\"\nports = [\"tcp/22\"]\n[users.a]\nid = \"1\"\nkey = \"{KEY}\"\nresources = [\"a\"]\n"
     );
     let warnings = |gate: &str, rest: &str| parse(&format!("{GATE}{gate}\n{rest}")).unwrap().warnings();
-    assert_eq!(warnings("", &full), Vec::<&str>::new());
+    assert_eq!(warnings("", &full), Vec::<String>::new());
     assert_eq!(
         warnings("transports = [\"tcp\"]\nerror-policy = \"always\"", &full),
-        Vec::<&str>::new()
+        Vec::<String>::new()
     );
     let always = warnings("error-policy = \"always\"", &full);
     assert!(
-        matches!(always[..], [warning] if warning.contains("forged sources are sent an answer")),
+        matches!(&always[..], [warning] if warning.contains("forged sources are sent an answer")),
         "{always:?}"
     );
     let greedy = warnings("max-connections = 4", &full);
     assert!(
-        matches!(greedy[..], [warning] if warning.contains("push out the others")),
+        matches!(&greedy[..], [warning] if warning.contains("push out the others")),
         "{greedy:?}"
+    );
+    let over = full.replace("key =", "until = \"2020-01-01T00:00:00Z\"\nkey =");
+    let over = warnings("", &over);
+    assert!(
+        matches!(&over[..], [warning] if warning.starts_with("a is refused")),
+        "{over:?}"
     );
     let empty = warnings("", "");
     assert!(
-        matches!(empty[..], [users, resources] if users.contains("[users.NAME]") && resources.contains("[resources.NAME]")),
+        matches!(&empty[..], [users, resources] if users.contains("[users.NAME]") && resources.contains("[resources.NAME]")),
         "{empty:?}"
     );
 }

@@ -3,7 +3,7 @@
 use crate::config::{
     Daemon,
     error::Report,
-    raw::{self, Given, Seccomp},
+    raw::{self, Given, LogFormat, Seccomp},
 };
 use toml::Spanned;
 
@@ -28,5 +28,6 @@ pub(super) fn check(report: &mut Report<'_>, given: Given<raw::Daemon>) -> Daemo
     Daemon {
         user: daemon.user.map_or_else(|| USER.to_owned(), Spanned::into_inner),
         seccomp: daemon.seccomp.unwrap_or(Seccomp::Kill),
+        log_format: daemon.log_format.unwrap_or(LogFormat::Text),
     }
 }

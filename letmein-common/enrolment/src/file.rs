@@ -41,6 +41,11 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     folder.create(path)
 }
 
+/// The same with the folder that a file is in.
+pub fn make_folder_of(file: &Path) -> io::Result<()> {
+    make_folder(folder_of(file.parent().unwrap_or(Path::new(""))))
+}
+
 /// One at a time changes the files of a folder, as long as the returned file lives.
 pub fn lock(folder: &Path) -> io::Result<File> {
     let file = File::open(folder_of(folder))?;
@@ -142,5 +147,8 @@ mod tests {
         make_folder(&path).unwrap();
         make_folder(&path).unwrap();
         assert_eq!(mode(&path), 0o700);
+        make_folder_of(&path.join("c/k")).unwrap();
+        assert!(path.join("c").is_dir());
+        make_folder_of(Path::new("k")).unwrap();
     }
 }

@@ -1,0 +1,52 @@
+//! Commands that documents name within their sentences: there is such a verb, and it has these options.
+
+use crate::checkout::is_explained;
+use letmein_tests::document::documents;
+
+/// What a command begins with, and the program that knows.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("letmein ", "letmein"),
+    ("letmeind ", "letmeind"),
+    ("cargo xtask ", "xtask"),
+];
+
+#[test]
+fn within_sentences() {
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for (document, text) in documents().unwrap() {
+        for (number, line) in text.lines().enumerate() {
+            for word in line.split('`').skip(1).step_by(2) {
+                for (beginning, program) in PROGRAMS {
+                    let Some(rest) = word.strip_prefix(beginning) else {
+                        continue;
+                    };
+                    checked += 1;
+                    if !is_right(program, rest) {
+                        wrong.push(format!("{document}:{}: {word}", number + 1));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(checked > 50, "{checked}");
+}
+
+/// The first word is a verb, and a second one may be; what is in capitals or a name of the reader's is neither.
+fn is_right(program: &str, rest: &str) -> bool {
+    let words: Vec<_> = rest.split_whitespace().collect();
+    let options: Vec<_> = words
+        .iter()
+        .copied()
+        .filter(|word| word.starts_with("--"))
+        .collect();
+    let verbs: Vec<_> = words
+        .iter()
+        .copied()
+        .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-'))
+        .collect();
+    let own = |count: usize| {
+        verbs.len() >= count && is_explained(program, verbs.get(..count).unwrap_or_default(), &options)
+    };
+    own(2) || own(1) || (verbs.is_empty() && is_explained(program, &[], &options))
+}
