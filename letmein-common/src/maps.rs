@@ -7,6 +7,7 @@ use crate::{
     hmac::Auth,
     ids::{ResourceId, UserId},
     reason::{Counters, Reason},
+    sample::Sampling,
     siphash::SipKey,
     source::{Address, Prefixes},
     wire::{
@@ -170,6 +171,16 @@ pub struct Pending {
     pub expires: u64,
 }
 
+/// What each CPU notes down of refused packets: in one place, so that it is looked up once for each of them.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Tally {
+    /// How many there were.
+    pub counters: Counters,
+    /// How many were told of in this round.
+    pub sampling: Sampling,
+}
+
 /// What the XDP program is configured with, as one read-only global.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -201,15 +212,13 @@ mod pod {
         reason = "aya asks for this promise about every type that crosses into the kernel"
     )]
 
-    use super::{Pending, PendingKey, PermitKey, SaltKey, Settings};
-    use crate::{filter::UserFilter, ids::UserId, reason::Counters, source::Address};
+    use super::{Pending, PendingKey, PermitKey, SaltKey, Settings, Tally};
+    use crate::{filter::UserFilter, ids::UserId, source::Address};
     use aya::Pod;
 
     // SAFETY: `repr(C)` or `repr(transparent)`, made of integers and arrays of integers only, and without
     // padding, which the assertions below hold them to.
     unsafe impl Pod for Address {}
-    // SAFETY: as above.
-    unsafe impl Pod for Counters {}
     // SAFETY: as above.
     unsafe impl Pod for Pending {}
     // SAFETY: as above.
@@ -220,6 +229,8 @@ mod pod {
     unsafe impl Pod for SaltKey {}
     // SAFETY: as above.
     unsafe impl Pod for Settings {}
+    // SAFETY: as above.
+    unsafe impl Pod for Tally {}
     // SAFETY: as above.
     unsafe impl Pod for UserFilter {}
     // SAFETY: as above.
@@ -237,4 +248,5 @@ const _: () = {
     assert!(size_of::<Pending>() == 32 + 8);
     assert!(size_of::<Settings>() == 2 * 16 + 32 + 6 * 4);
     assert!(size_of::<Counters>() == 8 + 8 * Reason::ALL.len());
+    assert!(size_of::<Tally>() == size_of::<Counters>() + 2 * 4);
 };

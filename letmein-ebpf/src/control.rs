@@ -101,8 +101,7 @@ fn payload<'a, const N: usize>(
 /// Counts a packet that is dropped, and tells of it if it is one of few.
 #[inline(always)]
 pub fn refuse(ctx: &XdpContext, packet: &Packet, network: &Network, port: u32, reason: Reason) {
-    tables::count_refused(reason);
-    if tables::is_sampled()
+    if tables::count_and_sample(reason)
         && let Some(source) = network.source(packet)
     {
         tables::tell(source.0[0], source.0[1], port, reason);

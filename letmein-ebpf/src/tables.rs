@@ -12,9 +12,9 @@ use letmein_common::{
     filter::UserFilter,
     gate::{Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
-    maps::{NonceKey, Pending, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag},
-    reason::{Counters, Reason},
-    sample::{Refused, Sampling},
+    maps::{NonceKey, Pending, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag, Tally},
+    reason::Reason,
+    sample::Refused,
     source::{Address, Prefixes},
     wire::{
         challenge::{self, NO_TOKEN, View},
@@ -62,14 +62,11 @@ static NONCES: LruHashMap<NonceKey, u8> = LruHashMap::with_max_entries(1, 0);
 static KNOCKS: RingBuf = RingBuf::with_byte_size(65_536, 0);
 /// One element, for each CPU its own.
 #[map]
-static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+static TALLY: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
 
 /// The round of samples that the daemon has begun.
 #[map]
 static ROUND: Array<u32> = Array::with_max_entries(1, 0);
-/// What each CPU has told of in it.
-#[map]
-static SAMPLING: PerCpuArray<Sampling> = PerCpuArray::with_max_entries(1, 0);
 /// Refused packets that operators get to see: 24 bytes each, and 8 of header. Enough for one round of 64 CPUs.
 #[map]
 static REFUSED: RingBuf = RingBuf::with_byte_size(65_536, 0);
@@ -100,37 +97,37 @@ pub(crate) use setting;
 
 #[inline(always)]
 pub fn count_genuine() {
-    if let Some(counters) = counters() {
-        counters.genuine += 1;
+    if let Some(tally) = tally() {
+        tally.counters.genuine += 1;
     }
 }
 
 #[inline(always)]
 pub fn count_refused(reason: Reason) {
-    if let Some(counters) = counters() {
-        counters.refuse(reason);
+    if let Some(tally) = tally() {
+        tally.counters.refuse(reason);
     }
 }
 
+/// Counts a packet that is refused. `true` if operators are to be told of it.
 #[inline(always)]
-fn counters<'a>() -> Option<&'a mut Counters> {
-    let counters = COUNTERS.get_ptr_mut(0)?;
-    // SAFETY: a per-CPU element of the map, which lives as long as the program. XDP programs run to the end
-    // on their CPU without being interrupted by another run on it.
-    Some(unsafe { &mut *counters })
-}
-
-/// Whether operators are to be told of the packet that is being refused.
-#[inline(always)]
-pub fn is_sampled() -> bool {
+pub fn count_and_sample(reason: Reason) -> bool {
+    let Some(tally) = tally() else {
+        return false;
+    };
+    tally.counters.refuse(reason);
     let Some(round) = ROUND.get(0) else {
         return false;
     };
-    let Some(sampling) = SAMPLING.get_ptr_mut(0) else {
-        return false;
-    };
-    // SAFETY: as for `counters`.
-    unsafe { &mut *sampling }.take(*round)
+    tally.sampling.take(*round)
+}
+
+#[inline(always)]
+fn tally<'a>() -> Option<&'a mut Tally> {
+    let tally = TALLY.get_ptr_mut(0)?;
+    // SAFETY: a per-CPU element of the map, which lives as long as the program. XDP programs run to the end
+    // on their CPU without being interrupted by another run on it.
+    Some(unsafe { &mut *tally })
 }
 
 /// Tells of a refused packet. Nobody is woken for it, and nobody misses it.
@@ -173,8 +170,26 @@ fn spend(high: u64, low: u64) -> bool {
 #[inline(always)]
 fn budget<'a>(spender: Spender) -> Option<&'a mut u64> {
     let budgets = BUDGETS.get_ptr_mut(0)?;
-    // SAFETY: as for `counters`.
+    // SAFETY: as for `tally`.
     unsafe { &mut *budgets }.get_mut(spender as usize)
+}
+
+/// Takes one HMAC from a budget of this CPU. A function of its own for the sake of the stack; what is only asked, of every
+/// packet of a flood, is not.
+#[inline(never)]
+fn take_budget(spender: Spender) -> bool {
+    let limit = setting!(budget);
+    if limit.interval == 0 {
+        return true;
+    }
+    let Some(word) = budget(spender) else {
+        return false;
+    };
+    let Some(next) = limit.take(*word, now()) else {
+        return false;
+    };
+    *word = next;
+    true
 }
 
 /// Whether the source with this address has proved a key; `record` makes it one that has.
@@ -244,18 +259,7 @@ impl Tables for Maps<'_> {
 
     #[inline(always)]
     fn take_budget(&self, spender: Spender) -> bool {
-        let limit = setting!(budget);
-        if limit.interval == 0 {
-            return true;
-        }
-        let Some(word) = budget(spender) else {
-            return false;
-        };
-        let Some(next) = limit.take(*word, now()) else {
-            return false;
-        };
-        *word = next;
-        true
+        take_budget(spender)
     }
 
     #[inline(always)]

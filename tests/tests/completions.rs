@@ -29,7 +29,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
 /// Fish has a command for it, which tells what each is for behind a tab.
-const FISH: &str = r#"source $argv[1]; complete --do-complete $argv[2] | string replace -r '\t.*' ''"#;
+const FISH: &str = r"source $argv[1]; complete --do-complete $argv[2] | string replace -r '\t.*' ''";
 
 /// Zsh completes only where somebody types: here into a terminal of its own, in which the program is a function that
 /// tells what it was called with.

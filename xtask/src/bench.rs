@@ -1,5 +1,6 @@
 //! Measuring. Every figure is compared with another of the same run: absolute times say little on a shared machine.
 
+mod paper;
 mod plot;
 mod report;
 mod tables;

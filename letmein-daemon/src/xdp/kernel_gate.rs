@@ -22,7 +22,7 @@ use letmein_common::{
     filter::UserFilter,
     hmac::KeyedStates,
     keccak::LANES,
-    maps::{Pending, PendingKey, PermitKey, Settings},
+    maps::{Pending, PendingKey, PermitKey, Settings, Tally},
     reason::Counters,
     sample::Refused,
     shield::RULES,
@@ -81,7 +81,7 @@ pub struct KernelGate {
     remembers: bool,
     shield: Option<Shield>,
     pending: HashMap<MapData, PendingKey, Pending>,
-    counters: PerCpuArray<MapData, Counters>,
+    tally: PerCpuArray<MapData, Tally>,
     /// What the programs before this one have counted.
     counted: Counters,
     refused: RefusedPackets,
@@ -149,7 +149,7 @@ impl KernelGate {
         let shield = plan.shield.as_ref();
         let shield = shield.map(|plan| Shield::new(&mut ebpf, plan)).transpose()?;
         let pending = take(&mut ebpf, "PENDING")?;
-        let counters = take(&mut ebpf, "COUNTERS")?;
+        let tally = take(&mut ebpf, "TALLY")?;
         let tags = take(&mut ebpf, "TAGS")?;
         let refused = RefusedPackets::new(take(&mut ebpf, "REFUSED")?, take(&mut ebpf, "ROUND")?);
         Ok(Self {
@@ -159,7 +159,7 @@ impl KernelGate {
             remembers,
             shield,
             pending,
-            counters,
+            tally,
             counted: Counters::default(),
             refused,
             records,
@@ -266,13 +266,13 @@ impl KernelGate {
 
     /// What the program and those before it have counted since this process began, over all CPUs.
     pub fn counters(&self) -> Result<Counters, XdpError> {
-        let cpus = self.counters.get(&0, 0).map_err(|source| XdpError::Map {
-            map: "COUNTERS",
-            source,
-        })?;
+        let cpus = self
+            .tally
+            .get(&0, 0)
+            .map_err(|source| XdpError::Map { map: "TALLY", source })?;
         let mut sum = self.counted;
-        for counters in cpus.iter() {
-            sum.add(counters);
+        for tally in cpus.iter() {
+            sum.add(&tally.counters);
         }
         Ok(sum)
     }

@@ -109,10 +109,15 @@ impl Cases {
 
     /// One user, one resource, and token buckets that are looked at but never empty.
     pub fn plan(&self) -> Plan<'_> {
+        self.plan_with(Limit::new(1_000_000_000, u32::MAX))
+    }
+
+    /// The same with another budget of HMACs.
+    pub fn plan_with(&self, budget: Limit) -> Plan<'_> {
         Plan {
             settings: Settings {
                 limit: Limit::new(1_000_000_000, u32::MAX),
-                budget: Limit::new(1_000_000_000, u32::MAX),
+                budget,
                 prefixes: Prefixes::new(32, 56),
                 control_port: DEFAULT_CONTROL_PORT.into(),
                 answer_strangers: 0,

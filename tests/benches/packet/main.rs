@@ -8,18 +8,24 @@ mod cases;
 mod cpus;
 mod native;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use aya::{
     Ebpf,
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use cases::{Case, Cases, Counted};
+use letmein_common::{
+    bucket::Limit,
+    reason::{Counters, Reason},
+};
 use letmein_daemon::{
     gatekeeper::ring::Knocks,
     xdp::{KernelGate, Object},
 };
 use letmein_tests::figures::{self, Figures};
+
 const ROUNDS: u32 = 41;
+const FORGED: &str = "forged_challenge_ns";
 /// Runs in a row of a cheap packet, and of one that costs a MAC.
 const CHEAP: u32 = 100_000;
 const DEAR: u32 = 10_000;
@@ -58,6 +64,10 @@ fn main() -> anyhow::Result<()> {
         return cpus::run(gate.program()?, &hot);
     }
 
+    // One HMAC a second.
+    let spent = KernelGate::load(Object::new(&ours), &cases.plan_with(Limit::new(1, 1)))?;
+    let forged = hot.iter().find(|case| case.name == FORGED);
+    let forged = forged.context("there is no forged knock")?;
     let mut figures = Figures::default();
     let rounds = if figures::quick() { 1 } else { ROUNDS };
     for _ in 0..rounds {
@@ -66,6 +76,7 @@ fn main() -> anyhow::Result<()> {
             let repeat = if case.is_dear() { DEAR } else { CHEAP };
             figures.add(case.name, run(gate.program()?, &case.frame, repeat)?.1);
         }
+        figures.add("forged_over_budget_ns", over_budget(&spent, &forged.frame)?);
         // Each of these can be accepted only once, so they run one by one, and colder than the others.
         for knock in cases.knocks(50) {
             figures.add("genuine_knock_ns", run(gate.program()?, &knock, 1)?.1);
@@ -80,7 +91,7 @@ fn main() -> anyhow::Result<()> {
 
     let bare = figures.median("bare_ns");
     let beyond = |name| format!("{name}: bare + {:.1} ns", figures.median(name) - bare);
-    let ratio = figures.median("forged_challenge_ns") / figures.median("native_hmac_ns");
+    let ratio = figures.median(FORGED) / figures.median("native_hmac_ns");
     figures.print(&[
         beyond("other_traffic_ns"),
         beyond("other_tcp_ns"),
@@ -89,6 +100,7 @@ fn main() -> anyhow::Result<()> {
         beyond("shield_lease_ns"),
         beyond("junk_ns"),
         beyond("unknown_user_ns"),
+        beyond("forged_over_budget_ns"),
         beyond("silent_unknown_tag_ns"),
         beyond("silent_forged_ns"),
         beyond("silent_replay_ns"),
@@ -104,6 +116,22 @@ fn run(program: &Xdp, frame: &[u8], repeat: u32) -> anyhow::Result<(u32, f64)> {
         ..TestRunOptions::default()
     })?;
     Ok((result.return_value, result.duration.as_secs_f64() * 1e9))
+}
+
+/// Nanoseconds for each forged knock while this CPU may compute no HMAC.
+fn over_budget(gate: &KernelGate, frame: &[u8]) -> anyhow::Result<f64> {
+    let refused = |counters: Counters| counters.of(Reason::Budget);
+    // This CPU may have one left.
+    run(gate.program()?, frame, 1)?;
+    let before = refused(gate.counters()?);
+    let (_, took) = run(gate.program()?, frame, CHEAP)?;
+    let refused = refused(gate.counters()?) - before;
+    // A second may have begun meanwhile, and the process may have moved to another CPU.
+    ensure!(
+        refused > u64::from(CHEAP) - 10,
+        "only {refused} were over the budget"
+    );
+    Ok(took)
 }
 
 /// A case has to be what it is called: its verdict and its counter say so.

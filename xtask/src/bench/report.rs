@@ -1,7 +1,7 @@
 //! `docs/benchmarks.md` and its plots, from what the measurements said.
 
 use super::{
-    plot,
+    paper, plot,
     tables::{self, find, list, rate_name, rates, rows},
 };
 use crate::{paths, sh};
@@ -56,7 +56,8 @@ impl Report {
         page = replaced(&page, "memory", &tables::memory(&results["memory"]))?;
         page = replaced(&page, "flood", &tables::flood(&results["flood"]))?;
         page = replaced(&page, "cost", &tables::cost(&results["flood"]))?;
-        replaced(&page, "fastest", &tables::fastest(&results["flood"]))
+        page = replaced(&page, "fastest", &tables::fastest(&results["flood"]))?;
+        replaced(&page, "paper", &paper::table(&results["packet"]))
     }
 
     /// Writes the document and its plots.
