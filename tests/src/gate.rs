@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// The key of user 00000001, everywhere.
 pub const KEY: [u8; 32] = [0x5A; 32];
 /// How long a daemon has to say something.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The daemon, with `tcp/22` as resource 00000001 of user 00000001.
 pub struct Gate {

@@ -20,3 +20,4 @@ pub mod silent;
 pub mod sshd;
 pub mod system_clock;
 pub mod tap;
+pub mod wait;

@@ -10,6 +10,7 @@ mod install;
 mod neighbours;
 mod paths;
 mod peers;
+mod portability;
 mod release;
 mod reproduce;
 mod run;
@@ -50,6 +51,8 @@ enum Verb {
     Test(test::Options),
     /// Run the end-to-end tests on other kernels, in an emulated machine.
     TestKernels(test_kernels::Options),
+    /// Compile the client for Windows and macOS, and the server for aarch64: whether that goes, not whether it works.
+    Portability(portability::Options),
     /// Build packages of server and client, for Debian and for systems with rpm, and tarballs; and try them out.
     Dist(dist::Options),
     /// Check what the documents promise about the source: every `unsafe` has its reason, files are short and say what
@@ -78,6 +81,7 @@ fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Doctor => doctor::run(),
         Verb::Test(options) => test::run(&options),
         Verb::TestKernels(options) => test_kernels::run(&options),
+        Verb::Portability(options) => portability::run(&options),
         Verb::Dist(options) => dist::run(&options),
         Verb::Tidy(options) => tidy::run(&options),
     }

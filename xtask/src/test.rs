@@ -42,6 +42,14 @@ const PACKAGES: &[Package] = &[
         purpose: "`groff`: whether the manual page is well-formed",
     },
     Package {
+        name: "zsh",
+        purpose: "a shell that completes command lines, besides bash",
+    },
+    Package {
+        name: "fish",
+        purpose: "another one",
+    },
+    Package {
         name: "faketime",
         purpose: "`faketime`: clocks that are wrong, of single programs",
     },

@@ -1,5 +1,9 @@
 //! Writing files that hold keys, or name those that do: whole or not at all, and closed to others.
 
+#[cfg_attr(unix, path = "file/unix.rs")]
+#[cfg_attr(not(unix), path = "file/elsewhere.rs")]
+mod system;
+
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -11,7 +15,7 @@ use tempfile::{Builder, NamedTempFile};
 pub fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let file = complete(path, text)?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
-    settle(path)
+    system::settle(folder_of(path.parent().unwrap_or(Path::new(""))))
 }
 
 /// Puts a file in the place of another, or where there is none. It has the permissions of the other (and its owner,
@@ -24,20 +28,19 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     })?;
     let file = complete(path, text)?;
     match fs::metadata(path) {
-        Ok(old) => inherit(file.as_file(), &old)?,
+        Ok(old) => system::inherit(file.as_file(), &old)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     file.persist(path).map_err(|error| error.error)?;
-    settle(path)
+    system::settle(folder_of(path.parent().unwrap_or(Path::new(""))))
 }
 
 /// Makes a folder that only its owner can enter, and those above it, unless they are there.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     let mut folder = fs::DirBuilder::new();
     folder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    system::close_to_others(&mut folder);
     folder.create(path)
 }
 
@@ -48,7 +51,7 @@ pub fn make_folder_of(file: &Path) -> io::Result<()> {
 
 /// One at a time changes the files of a folder, as long as the returned file lives.
 pub fn lock(folder: &Path) -> io::Result<File> {
-    let file = File::open(folder_of(folder))?;
+    let file = system::open_to_lock(folder_of(folder))?;
     file.lock()?;
     Ok(file)
 }
@@ -60,33 +63,6 @@ fn complete(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)
-}
-
-#[cfg(unix)]
-fn inherit(file: &File, old: &fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, fchown};
-    file.set_permissions(old.permissions())?;
-    let new = file.metadata()?;
-    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-        fchown(file, Some(old.uid()), Some(old.gid()))?;
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn inherit(_: &File, _: &fs::Metadata) -> io::Result<()> {
-    Ok(())
-}
-
-/// Has the name of a file survive a crash, too.
-#[cfg(unix)]
-fn settle(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path.parent().unwrap_or(Path::new(""))))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn settle(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// The parent of a plain file name is an empty path, which no system opens.

@@ -1,9 +1,6 @@
 //! The gate's clock is set forward and back, as by a wrong time server, while somebody sends recorded knocks again.
 
-use crate::{
-    scene::{CONTROL, Scene},
-    wait_until,
-};
+use crate::scene::{CONTROL, Scene};
 use letmein_tests::{
     gate::Gate,
     lab::Outcome,
@@ -11,6 +8,7 @@ use letmein_tests::{
     nft::{Lease, leases},
     silent::{self, Draft},
     system_clock::SystemClock,
+    wait::wait_until,
 };
 use std::time::Duration;
 

@@ -1,15 +1,13 @@
 //! Disks that are full: the log's, and that of the folder where letmeind keeps what it wants to know after a restart.
 
-use crate::{
-    scene::{GATE, Scene},
-    wait_until,
-};
+use crate::scene::{GATE, Scene};
 use letmein_tests::{
     gate::{KEY, letmein},
     lab::{Lab, Outcome},
     letmeind::Letmeind,
     nft::leases,
     processes::Usage,
+    wait::wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use std::{

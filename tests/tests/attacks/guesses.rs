@@ -3,13 +3,13 @@
 use crate::{
     frames::{Random, forged},
     scene::{CONTROL, CONTROL_OF_OTHER, Scene, refused},
-    wait_until,
 };
 use letmein_common::wire::challenge::Operation;
 use letmein_tests::{
     knocker::{Draft, Udp},
     lab::Outcome,
     processes::counted,
+    wait::wait_until,
 };
 use std::net::SocketAddr;
 

@@ -23,18 +23,3 @@ mod ring;
 mod scene;
 mod spoofed;
 mod tcp;
-
-use std::{
-    thread::sleep,
-    time::{Duration, Instant},
-};
-
-/// Waits until this is so.
-#[track_caller]
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !so() {
-        assert!(Instant::now() < deadline, "{what}: not within 60 s");
-        sleep(Duration::from_millis(20));
-    }
-}

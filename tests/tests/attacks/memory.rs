@@ -3,9 +3,8 @@
 use crate::{
     frames::{Mixture, Random},
     scene::{CONTROL_OF_OTHER, Scene, send_until},
-    wait_until,
 };
-use letmein_tests::{gate::Gate, knocker::Tcp, processes::Usage};
+use letmein_tests::{gate::Gate, knocker::Tcp, processes::Usage, wait::wait_until};
 
 /// Refused before the first look: every bounded table that they touch is then as full as they make it.
 const BEFORE: u64 = 60_000;

@@ -1,6 +1,5 @@
 //! The hosts, a service behind the gate, and an attacker who can send any frame from the other host.
 
-use crate::wait_until;
 use letmein_common::wire::challenge::{LEN, Operation};
 use letmein_tests::{
     bpffs::BpfFs,
@@ -9,6 +8,7 @@ use letmein_tests::{
     knocker::{Draft, Udp},
     lab::{Lab, Outcome},
     tap::Tap,
+    wait::wait_until,
 };
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},

@@ -3,7 +3,6 @@
 use crate::{
     frames::{Random, forged},
     scene::{CONTROL_OF_OTHER, CONTROL_OF_OTHER_V6, Scene, flood_while},
-    wait_until,
 };
 use letmein_common::wire::challenge::{LEN, NO_TOKEN, Operation};
 use letmein_tests::{
@@ -12,6 +11,7 @@ use letmein_tests::{
     lab::Outcome,
     processes::counted,
     tap::Tap,
+    wait::wait_until,
 };
 use std::{
     net::SocketAddr,

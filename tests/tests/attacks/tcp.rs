@@ -3,11 +3,11 @@
 use crate::{
     frames::source,
     scene::{CONTROL_OF_OTHER, Scene, flood_while},
-    wait_until,
 };
 use letmein_tests::{
     knocker::{Draft, Tcp},
     processes::{Usage, counted},
+    wait::wait_until,
 };
 use std::{net::Ipv4Addr, thread::sleep, time::Duration};
 

@@ -40,10 +40,15 @@ fn verb_exists(words: &[&str]) -> bool {
 
 /// Whether the program's help knows these verbs, one below the other, and there these options.
 pub fn is_explained(name: &str, verbs: &[&str], options: &[&str]) -> bool {
+    explanation(name, verbs).is_some_and(|text| options.iter().all(|option| text.contains(option)))
+}
+
+/// The program's help for these verbs, if there are such.
+pub fn explanation(name: &str, verbs: &[&str]) -> Option<String> {
     let mut help = Command::new(program(name).unwrap());
     let help = help.args(verbs).arg("--help").output().unwrap();
-    let text = String::from_utf8_lossy(&help.stdout);
-    help.status.success() && options.iter().all(|option| text.contains(option))
+    let text = String::from_utf8_lossy(&help.stdout).into_owned();
+    help.status.success().then_some(text)
 }
 
 /// The package that `-p` or `--path`, and the test that `--test` names.

@@ -1,6 +1,6 @@
 //! Commands that documents name within their sentences: there is such a verb, and it has these options.
 
-use crate::checkout::is_explained;
+use crate::checkout::{explanation, is_explained};
 use letmein_tests::document::documents;
 
 /// What a command begins with, and the program that knows.
@@ -32,7 +32,8 @@ fn within_sentences() {
     assert!(checked > 50, "{checked}");
 }
 
-/// The first word is a verb, and a second one may be; what is in capitals or a name of the reader's is neither.
+/// The first word is a verb, and so is the second where the first has verbs of its own. What is in capitals is the
+/// reader's.
 fn is_right(program: &str, rest: &str) -> bool {
     let words: Vec<_> = rest.split_whitespace().collect();
     let options: Vec<_> = words
@@ -40,13 +41,14 @@ fn is_right(program: &str, rest: &str) -> bool {
         .copied()
         .filter(|word| word.starts_with("--"))
         .collect();
-    let verbs: Vec<_> = words
+    let of_a_verb = |c: char| c.is_ascii_lowercase() || c == '-';
+    let mut verbs: Vec<_> = words
         .iter()
         .copied()
-        .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-'))
+        .take_while(|word| word.chars().all(of_a_verb) && !word.starts_with('-'))
         .collect();
-    let own = |count: usize| {
-        verbs.len() >= count && is_explained(program, verbs.get(..count).unwrap_or_default(), &options)
-    };
-    own(2) || own(1) || (verbs.is_empty() && is_explained(program, &[], &options))
+    let first = verbs.get(..1).unwrap_or_default();
+    let has_verbs = explanation(program, first).is_some_and(|text| text.contains("\nCommands:\n"));
+    verbs.truncate(if has_verbs { 2 } else { 1 });
+    is_explained(program, &verbs, &options)
 }

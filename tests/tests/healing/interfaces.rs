@@ -1,8 +1,8 @@
 //! The XDP program stays on the interfaces that the configuration names, whatever becomes of them.
 
 use super::detach::detach;
-use super::scene::{Scene, wait_until};
-use letmein_tests::{gate::Gate, lab::Outcome::Silent};
+use super::scene::Scene;
+use letmein_tests::{gate::Gate, lab::Outcome::Silent, wait::wait_until};
 
 fn ip(scene: &Scene, words: &str) -> String {
     let words: Vec<_> = words.split(' ').collect();

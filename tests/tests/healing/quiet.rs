@@ -1,6 +1,7 @@
 //! Healing ends. A rule that is written anew has a new handle, so rules that keep theirs have not been touched.
 
-use super::scene::{Scene, wait_until};
+use super::scene::Scene;
+use letmein_tests::wait::wait_until;
 use std::{thread::sleep, time::Duration};
 
 /// Waits until the rules stay as they are for a second.

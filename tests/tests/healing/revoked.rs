@@ -1,7 +1,8 @@
 //! Who deletes a lease with nft means it, also when everything is flushed afterwards.
 
-use super::scene::{Scene, wait_until};
+use super::scene::Scene;
 use letmein_tests::lab::Outcome::{Open, Silent};
+use letmein_tests::wait::wait_until;
 
 #[test]
 fn a_deleted_lease_stays_deleted() {

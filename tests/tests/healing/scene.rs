@@ -9,7 +9,6 @@ use letmein_tests::{
 };
 use std::{
     net::TcpListener,
-    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -163,14 +162,4 @@ impl Scene {
 fn without_handles(rules: &[String]) -> Vec<String> {
     let rules = rules.iter().filter_map(|rule| rule.split(" # handle").next());
     rules.map(str::to_owned).collect()
-}
-
-/// Waits until this is so.
-#[track_caller]
-pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < deadline, "{what}: not within 20 s");
-        sleep(Duration::from_millis(20));
-    }
 }

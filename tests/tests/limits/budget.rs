@@ -1,12 +1,12 @@
 //! Forged knocks from sources without a limit of their own, many more than there is a budget of HMACs for.
 
-use super::wait_until;
 use letmein_tests::{
     bpffs::BpfFs,
     gate::{Gate, KEY, configuration},
     knocker::{self, Udp},
     lab::{Host, Lab, Outcome},
     silent,
+    wait::wait_until,
 };
 use std::{
     sync::atomic::{AtomicBool, Ordering},

@@ -1,11 +1,11 @@
 //! TCP connections to the control port that are held and not used.
 
-use super::wait_until;
 use letmein_common::wire::challenge::{LEN, Operation};
 use letmein_tests::{
     gate::{Gate, KEY},
     knocker::{Draft, Tcp},
     lab::{Lab, Outcome},
+    wait::wait_until,
 };
 use std::{
     net::SocketAddr,

@@ -1,10 +1,10 @@
 //! Forged knocks, many more than are checked for one source.
 
-use super::wait_until;
 use letmein_tests::{
     gate::{Gate, KEY},
     knocker::{Draft, Udp},
     lab::Lab,
+    wait::wait_until,
 };
 use std::{
     sync::atomic::{AtomicBool, Ordering},

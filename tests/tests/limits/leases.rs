@@ -1,10 +1,10 @@
 //! How many leases there may be, and for how long.
 
-use super::wait_until;
 use letmein_tests::{
     gate::{Gate, KEY, configuration},
     lab::{Lab, Outcome},
     nft::leases,
+    wait::wait_until,
 };
 use std::{net::TcpListener, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use crate::{
     probe::{nobody_gets_in, nobody_notices},
-    scene::{Scene, wait_until},
+    scene::Scene,
 };
 use letmein_daemon::{
     config::Config,
@@ -15,6 +15,7 @@ use letmein_tests::{
     gate::{Gate, program},
     lab::Outcome,
     letmeind::Letmeind,
+    wait::wait_until,
 };
 use std::{
     fs::{self, Permissions},

@@ -4,9 +4,9 @@ use crate::{
     allowed::for_two,
     probe::{Attempts, nobody_gets_in, nobody_notices},
     reload::Changeable,
-    scene::{Scene, wait_until},
+    scene::Scene,
 };
-use letmein_tests::{gate::Gate, lab::Outcome, nft::leases};
+use letmein_tests::{gate::Gate, lab::Outcome, nft::leases, wait::wait_until};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

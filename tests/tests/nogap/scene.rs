@@ -10,8 +10,6 @@ use std::{
     fs::{self, Permissions},
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
-    thread::sleep,
-    time::{Duration, Instant},
 };
 
 const SERVER: &str = "10.77.1.1";
@@ -96,14 +94,5 @@ impl Scene {
 
     pub fn stranger_meets(&self) -> Outcome {
         self.lab.other.connect("10.77.2.1:22".parse().unwrap()).unwrap()
-    }
-}
-
-#[track_caller]
-pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < deadline, "{what}: not within 20 s");
-        sleep(Duration::from_millis(20));
     }
 }

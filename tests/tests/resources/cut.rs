@@ -95,12 +95,14 @@ fn a_revocation_ends_connections_in_chain_mode() {
 /// Without a word from anybody, and after a restart as well.
 fn running_out(firewall: &str) {
     let scene = Scene::new(firewall);
-    let mut running = scene.gate(firewall, "8s", "cut = true");
+    // Longer than a restart takes in an emulated machine.
+    let lease = "20s";
+    let mut running = scene.gate(firewall, lease, "cut = true");
     assert_eq!(alice(&scene.lab.client, SERVER, "knock"), 0);
     let mut stream = scene.open(SERVER);
     assert!(stream.works());
     running.stop().unwrap();
-    running = scene.gate(firewall, "8s", "cut = true");
+    running = scene.gate(firewall, lease, "cut = true");
     assert!(stream.works());
     running
         .wait_for("ended 1 connections whose leases have run out")

@@ -67,7 +67,12 @@ fn started_upgraded_and_opened_again() {
     assert_eq!(stranger(&scene), Outcome::Open);
     type_in(&scene, "start");
     assert_eq!(stranger(&scene), Outcome::Silent);
+    hold_the_control_port(&scene);
+    machine.wait_for_state(SERVICE, "active").unwrap();
     type_in(&scene, "by-hand");
+    // Nor does a knock start it again.
+    assert_ne!(scene.knock_over_tcp(), 0);
+    assert_eq!(machine.property(SERVICE, "ActiveState").unwrap(), "inactive");
     assert_eq!(stranger(&scene), Outcome::Open);
 }
 

@@ -2,11 +2,12 @@
 
 use crate::{
     CLIENT,
-    scene::{Scene, Trial, wait_until},
+    scene::{Scene, Trial},
 };
 use letmein_tests::{
     gate::{KEY, configuration, letmein},
     lab::Outcome,
+    wait::wait_until,
 };
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ fn an_earlier_version(firewall: &str, other: &str, set: &str) {
     let before = scene.ruleset();
 
     let mut trial = Trial::begin(&scene.letmeind(other), "up", "3s");
-    wait_until(|| scene.ruleset() != before);
+    wait_until("rules have changed", || scene.ruleset() != before);
     assert_eq!(trial.end(), Some(1));
     assert_eq!(scene.ruleset(), before);
     assert_eq!(ssh(), Outcome::Open);
@@ -87,7 +88,7 @@ fn that_had_more_or_less() {
         };
         let before = ruleset();
         let mut trial = Trial::begin(&scene.letmeind(later), "up", "3s");
-        wait_until(|| ruleset() != before);
+        wait_until("rules have changed", || ruleset() != before);
         assert_eq!(trial.end(), Some(1));
         assert_eq!(ruleset(), before);
     }
@@ -110,7 +111,7 @@ fn an_empty_chain() {
         "up",
         "3s",
     );
-    wait_until(|| scene.ruleset().contains("letmein_leases4"));
+    wait_until("there are sets", || scene.ruleset().contains("letmein_leases4"));
     assert_eq!(trial.end(), Some(1));
     assert_eq!(scene.nft(&["-a", "list", "ruleset"]), before);
 }
@@ -123,7 +124,7 @@ fn a_table_that_was_deleted_meanwhile() {
     scene.letmeind(&usual).start().unwrap().stop().unwrap();
     let before = scene.ruleset();
     let mut trial = Trial::begin(&scene.letmeind(&other("")), "up", "3s");
-    wait_until(|| scene.ruleset() != before);
+    wait_until("rules have changed", || scene.ruleset() != before);
     scene.nft(&["flush", "table", "inet", "letmein"]);
     scene.nft(&["delete", "table", "inet", "letmein"]);
     assert_eq!(trial.end(), Some(1));

@@ -96,16 +96,6 @@ impl Scene {
     }
 }
 
-/// Until something is as it has to become.
-#[track_caller]
-pub fn wait_until(mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 pub struct Session(TcpStream, TcpStream);
 
 impl Session {

@@ -67,4 +67,16 @@ mod tests {
             assert_eq!(native_since(driver), None, "{driver:?}");
         }
     }
+
+    #[test]
+    fn the_document_has_every_driver() {
+        let text = include_str!("../../../docs/operations.md");
+        for (name, (major, minor)) in NATIVE {
+            let (_, after) = text.split_once(&format!("`{name}`")).expect(name);
+            let since = after.split(',').next().unwrap();
+            // The XDP program takes Linux 5.18.
+            let newer = (*major, *minor) > (5, 18);
+            assert!(!newer || since.contains(&format!(" {major}.{minor}")), "{name}");
+        }
+    }
 }
