@@ -7,10 +7,10 @@
 //!
 //! 1. length, magic, operation: is it a knock at all?
 //! 2. USER is known: one look-up.
-//! 3. RESPONSE: a challenge is pending. KNOCK, REVOKE: SALT was not accepted before. One look-up, so that guesses and
+//! 3. KNOCK, REVOKE: this CPU's budget is not used up. Only looked at, so that a source that sends too much takes nothing
+//!    from it. First of all, as it is what most packets of a flood end at that nothing else ends.
+//! 4. RESPONSE: a challenge is pending. KNOCK, REVOKE: SALT was not accepted before. One look-up, so that guesses and
 //!    replays end before the expensive step.
-//! 4. KNOCK, REVOKE: this CPU's budget is not used up. Only looked at, so that a source that sends too much takes nothing
-//!    from it.
 //! 5. The source's token bucket, and then the budget: step 6 cannot be used to burn CPU.
 //! 6. AUTH, two Keccak permutations.
 //! 7. KNOCK, REVOKE: SALT is recorded, and the source as one that has proved a key. Only now: who has no key can fill no
@@ -112,14 +112,18 @@ pub fn check_challenge<T: Tables>(tables: &T, datagram: &[u8]) -> Result<(), Rea
     let (token, spender) = if operation == Operation::Response {
         let token = tables.pending(user, resource).ok_or(Reason::NoChallenge)?;
         (Some(token), Spender::Acquainted)
-    } else if tables.salt_seen(&salt) {
-        return Err(Reason::Replay);
-    } else if tables.has_budget(Spender::Stranger) {
-        (None, Spender::Stranger)
-    } else if tables.is_acquainted() {
-        (None, Spender::Acquainted)
     } else {
-        return Err(Reason::Budget);
+        let spender = if tables.has_budget(Spender::Stranger) {
+            Spender::Stranger
+        } else if tables.is_acquainted() {
+            Spender::Acquainted
+        } else {
+            return Err(Reason::Budget);
+        };
+        if tables.salt_seen(&salt) {
+            return Err(Reason::Replay);
+        }
+        (None, spender)
     };
     if !tables.take_token() {
         return Err(Reason::RateLimit);
