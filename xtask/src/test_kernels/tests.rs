@@ -59,5 +59,4 @@ pub const WITHOUT_XDP: &[Test] = &[
         only: &["without_xdp"],
     },
     FIREWALL,
-    LEASES,
 ];
