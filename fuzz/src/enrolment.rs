@@ -24,8 +24,9 @@ pub fn line(bytes: &[u8]) {
         }
         Err(error) => {
             let told = error.to_string();
+            // A key has no blank in it, and no word of ours is that long.
             let words = text
-                .split(['=', '&', '/', '?', ':'])
+                .split(['=', '&', '/', '?', ':', ' '])
                 .filter(|word| word.len() > 16);
             for word in words {
                 assert!(!told.contains(word), "it may be a key: {told}");
