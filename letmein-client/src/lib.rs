@@ -1,6 +1,6 @@
 //! `letmein`: proves a key to a gate, which then opens a port for this machine's address.
 //!
-//! What was typed ([`cli`]) and what the configuration says ([`config`]) make a [`plan`]; [`exchange`] carries
+//! What was typed (`cli`) and what the configuration says (`config`) make a `plan`; `exchange` carries
 //! it out.
 
 mod cli;

@@ -1,6 +1,6 @@
 //! The operator's socket: what is open, what is refused, and closing and opening by hand.
 //!
-//! A Unix socket that root and one group may use ([`socket`]), with one line of JSON for a request and at least one for
+//! A Unix socket that root and one group may use (`socket`), with one line of JSON for a request and at least one for
 //! an answer ([`protocol`], [`serve`], [`client`]). Each command has a file with both of its ends.
 
 pub mod client;

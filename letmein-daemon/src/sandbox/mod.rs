@@ -1,4 +1,4 @@
-//! What each of the two processes gives up before it goes to work: [`privileges`], [`files`] and [system calls](seccomp).
+//! What each of the two processes gives up before it goes to work: `privileges`, `files` and system calls (`seccomp`).
 
 mod account;
 mod descriptors;
