@@ -1,5 +1,5 @@
-//! What the gate hands to a new user, and what both sides do with it: one [`mod@line`] with all that a client has to know,
-//! the key included, and [files](mod@file) that hold keys.
+//! What the gate hands to a new user, and what both sides do with it: one [`mod@line`] with all that a client has to
+//! know, the key included, and [files](mod@file) that hold keys.
 
 pub mod file;
 mod host;
