@@ -5,14 +5,13 @@ use crate::{
     config::{self, Config},
 };
 use anyhow::{Context as _, anyhow, bail};
-use letmein_common::{DEFAULT_CONTROL_PORT, hmac::KEY_LEN};
+use letmein_common::DEFAULT_CONTROL_PORT;
 use letmein_enrolment::{
-    file,
+    file, key,
     line::{Enrolment, LONGEST},
     percent,
 };
 use std::{
-    fmt::Write as _,
     fs,
     io::{self, BufRead as _, IsTerminal as _, Read as _},
     path::Path,
@@ -42,14 +41,15 @@ pub fn run(cli: &Cli, options: &Enroll) -> anyhow::Result<String> {
     let text = Zeroizing::new(document.to_string());
     Config::parse(&text)
         .map_err(|(_, error)| anyhow!("nothing was changed, because this would be wrong then: {error}"))?;
-    let key = folder.join(&new_key);
+    let key_path = folder.join(&new_key);
     let same = old_key.as_ref() == Some(&new_key);
     let write = if same { file::replace } else { file::write_new };
-    write(&key, &digits(&enrolment)?).with_context(|| format!("cannot write {}", key.display()))?;
+    write(&key_path, &key::line(&enrolment.key))
+        .with_context(|| format!("cannot write {}", key_path.display()))?;
     file::replace(&path, &text)
         .inspect_err(|_| {
             if !same {
-                let _gone = fs::remove_file(&key);
+                let _gone = fs::remove_file(&key_path);
             }
         })
         .with_context(|| format!("cannot write {}", path.display()))?;
@@ -169,15 +169,6 @@ fn section(enrolment: &Enrolment) -> Table {
 /// the new one takes its place.
 fn key_file(name: &str, user: &str) -> String {
     format!("{}-{user}.key", percent::encoded(name))
-}
-
-fn digits(enrolment: &Enrolment) -> anyhow::Result<Zeroizing<String>> {
-    let mut digits = Zeroizing::new(String::with_capacity(2 * KEY_LEN + 1));
-    for byte in enrolment.key.iter() {
-        write!(digits, "{byte:02x}")?;
-    }
-    digits.push('\n');
-    Ok(digits)
 }
 
 fn told(enrolment: &Enrolment, path: &Path) -> String {

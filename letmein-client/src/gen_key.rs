@@ -1,62 +1,38 @@
 //! `letmein gen-key`: a fresh key, printed or written to a file of its own.
 
 use crate::cli::GenKey;
-use anyhow::{Context as _, anyhow};
-use letmein_common::{UserId, hmac::KEY_LEN};
+use anyhow::anyhow;
+use letmein_common::UserId;
+use letmein_enrolment::{file, key};
 use std::{
-    fmt::Write as _,
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    io,
     path::{self, Path, PathBuf},
 };
 use zeroize::Zeroizing;
 
 /// Makes a key. What to print: the key, or what the configurations need for it.
 pub fn run(options: &GenKey) -> anyhow::Result<Zeroizing<String>> {
-    let key = fresh_key()?;
+    let line = key::line(&*key::fresh()?);
     let file = options.output.as_deref();
     if let Some(file) = file {
-        write_new(file, &key)?;
+        write_new(file, &line)?;
     }
     Ok(match (options.user, file) {
-        (Some(user), file) => for_user(user, &key, file),
-        (None, None) => wiped(&[&key, "\n"]),
+        (Some(user), file) => for_user(user, line.trim_end(), file),
+        (None, None) => line,
         (None, Some(_)) => Zeroizing::default(),
     })
 }
 
-fn fresh_key() -> anyhow::Result<Zeroizing<String>> {
-    let mut key = Zeroizing::new([0_u8; KEY_LEN]);
-    getrandom::fill(&mut *key).map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;
-    // Room for all of it, so that no shorter buffer with a part of the secret is left behind by growing.
-    let mut digits = Zeroizing::new(String::with_capacity(2 * KEY_LEN));
-    for byte in key.iter() {
-        write!(digits, "{byte:02x}")?;
-    }
-    Ok(digits)
-}
-
 /// Writes a file that did not exist before: an old key that is overwritten would lock somebody out.
-fn write_new(path: &Path, key: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            anyhow!(
-                "{} exists already and is left as it is: name another file",
-                path.display()
-            )
-        }
+fn write_new(path: &Path, line: &str) -> anyhow::Result<()> {
+    file::write_new(path, line).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => anyhow!(
+            "{} exists already and is left as it is: name another file",
+            path.display()
+        ),
         _ => anyhow!("cannot write {}: {error}", path.display()),
-    })?;
-    writeln!(file, "{key}")
-        .and_then(|()| file.sync_all())
-        .or_else(|error| {
-            let _incomplete = fs::remove_file(path);
-            Err(error).with_context(|| format!("cannot write {}", path.display()))
-        })
+    })
 }
 
 /// The sections for a new user, to be pasted into the configurations of gate and client.
@@ -105,6 +81,7 @@ fn wiped(texts: &[&str]) -> Zeroizing<String> {
 mod tests {
     use super::*;
     use crate::config::{Config, Key};
+    use std::fs;
     use tempfile::TempDir;
 
     fn keygen(user: Option<u32>, output: Option<PathBuf>) -> anyhow::Result<String> {

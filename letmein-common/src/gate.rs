@@ -89,6 +89,7 @@ pub trait Tables {
     fn proves_silently(&self, knock: &silent::View<'_>, key: &KeyedStates) -> bool {
         knock.proves(key)
     }
+
     /// Whether the message proves the key, for the challenge with this token if it answers one. The kernel has
     /// its own way to call the same code.
     #[inline(always)]

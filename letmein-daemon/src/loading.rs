@@ -23,6 +23,16 @@ pub const fn mode(config: &Config) -> Option<Mode> {
 /// no leases and no tags of silent knocks.
 pub fn load(object: Object<'_>, config: &Config, leases: u32) -> anyhow::Result<KernelGate> {
     let plan = Plan {
+        pins: pins(config)?,
+        ..plan(config, leases)
+    };
+    Ok(KernelGate::load(object, &plan)?)
+}
+
+/// What the configuration says to load it with, and room for this many leases. Nothing is pinned.
+#[must_use]
+pub fn plan(config: &Config, leases: u32) -> Plan<'_> {
+    Plan {
         settings: config.settings(),
         users: config.users().map(|(id, user)| (id, &user.key)).collect(),
         permits: config.permits(),
@@ -36,9 +46,8 @@ pub fn load(object: Object<'_>, config: &Config, leases: u32) -> anyhow::Result<
             pairs: config.permits().len(),
         }),
         shield: shield(config, leases),
-        pins: pins(config)?,
-    };
-    Ok(KernelGate::load(object, &plan)?)
+        pins: None,
+    }
 }
 
 /// Tells it of all leases there are, now and from now on.

@@ -9,6 +9,8 @@
     reason = "packet bytes and helpers are raw memory to Rust; the verifier checks each access"
 )]
 
+mod runtime;
+
 use aya_ebpf::{
     bindings::xdp_action::XDP_DROP,
     helpers::generated::{bpf_get_prandom_u32, bpf_redirect},
@@ -142,15 +144,3 @@ fn write<T>(ctx: &XdpContext, offset: usize, value: T) -> Option<()> {
     unsafe { at::<T>(ctx, offset)?.write_unaligned(value) };
     Some(())
 }
-
-/// As in the real program: never reached.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// As in the real program.
-// SAFETY: the kernel reads the licence from the section and the symbol of these names; nothing else has them.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -8,6 +8,8 @@
     reason = "helpers are unsafe to Rust, and the licence section has to carry its fixed name"
 )]
 
+mod runtime;
+
 use aya_ebpf::{
     bindings::xdp_action::XDP_DROP,
     helpers::generated::bpf_get_prandom_u32,
@@ -27,15 +29,3 @@ fn lru(_: XdpContext) -> u32 {
     let _full = SOURCES.insert([0, source], source, 0);
     XDP_DROP
 }
-
-/// As in the real program: never reached.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// As in the real program.
-// SAFETY: the kernel reads the licence from the section and the symbol of these names; nothing else has them.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

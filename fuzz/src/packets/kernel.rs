@@ -19,6 +19,7 @@ use letmein_common::{
 use letmein_daemon::{
     config::Config,
     firewall::LeaseKey,
+    loading,
     xdp::{KernelGate, Object, Shield},
 };
 use nix::{
@@ -27,6 +28,8 @@ use nix::{
 };
 use std::collections::HashSet;
 
+/// Places in the shield.
+const LEASES: u32 = 1024;
 /// Verdict of `linux/bpf.h`.
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
@@ -54,7 +57,7 @@ impl Kernel {
     pub fn load(config: &Config) -> Self {
         stay();
         let object = Object::embedded().expect("cargo xtask build-ebpf comes first");
-        let mut gate = KernelGate::load(object, &scene::plan(config)).expect("loading takes root");
+        let mut gate = KernelGate::load(object, &loading::plan(config, LEASES)).expect("loading takes root");
         for change in scene::tags(config) {
             gate.change_tag(&change).expect("there is room for the tags");
         }

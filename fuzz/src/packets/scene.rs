@@ -1,11 +1,7 @@
 //! The configurations that the XDP program is loaded with.
 
 use letmein_common::{ResourceId, UserId, bucket::Limit, wire::silent::Keys};
-use letmein_daemon::{
-    config::Config,
-    silent::tags::Change,
-    xdp::{Plan, ShieldPlan, SilentPlan},
-};
+use letmein_daemon::{config::Config, silent::tags::Change};
 use std::path::Path;
 
 /// A configuration by its name.
@@ -75,27 +71,6 @@ impl Scene {
         config.gate.limit = limit(BURST);
         config.gate.budget = limit(BUDGET);
         config
-    }
-}
-
-/// As the server does it.
-pub fn plan(config: &Config) -> Plan<'_> {
-    let rules = config.port_rules();
-    Plan {
-        settings: config.settings(),
-        users: config.users().map(|(id, user)| (id, &user.key)).collect(),
-        permits: config.permits(),
-        seen_salts: config.gate.seen_salts,
-        pending_challenges: config.gate.pending_challenges,
-        silent: config.gate.silent.then(|| SilentPlan {
-            keys: config
-                .users()
-                .filter_map(|(id, user)| Some((id, &user.silent.as_ref()?.mac)))
-                .collect(),
-            pairs: config.permits().len(),
-        }),
-        shield: (!rules.is_empty()).then_some(ShieldPlan { rules, leases: 1024 }),
-        pins: None,
     }
 }
 

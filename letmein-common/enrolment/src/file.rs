@@ -15,7 +15,7 @@ use tempfile::{Builder, NamedTempFile};
 pub fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let file = complete(path, text)?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
-    system::settle(folder_of(path.parent().unwrap_or(Path::new(""))))
+    system::settle(folder_of(path))
 }
 
 /// Puts a file in the place of another, or where there is none. It has the permissions of the other (and its owner,
@@ -33,7 +33,7 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     file.persist(path).map_err(|error| error.error)?;
-    system::settle(folder_of(path.parent().unwrap_or(Path::new(""))))
+    system::settle(folder_of(path))
 }
 
 /// Makes a folder that only its owner can enter, and those above it, unless they are there.
@@ -46,27 +46,32 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 
 /// The same with the folder that a file is in.
 pub fn make_folder_of(file: &Path) -> io::Result<()> {
-    make_folder(folder_of(file.parent().unwrap_or(Path::new(""))))
+    make_folder(folder_of(file))
 }
 
 /// One at a time changes the files of a folder, as long as the returned file lives.
 pub fn lock(folder: &Path) -> io::Result<File> {
-    let file = system::open_to_lock(folder_of(folder))?;
+    let file = system::open_to_lock(openable(folder))?;
     file.lock()?;
     Ok(file)
 }
 
 /// The text in a file beside that one; closed to others from the start, and removed if it comes to nothing.
 fn complete(path: &Path, text: &str) -> io::Result<NamedTempFile> {
-    let folder = folder_of(path.parent().unwrap_or(Path::new("")));
+    let folder = folder_of(path);
     let mut file = Builder::new().prefix(".letmein-").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)
 }
 
+/// The folder that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    openable(file.parent().unwrap_or(Path::new("")))
+}
+
 /// The parent of a plain file name is an empty path, which no system opens.
-fn folder_of(path: &Path) -> &Path {
+fn openable(path: &Path) -> &Path {
     if path.as_os_str().is_empty() {
         Path::new(".")
     } else {

@@ -5,7 +5,7 @@
 //! Everything has one way to be written: the order is this, what has its default is left out, and names are
 //! percent-encoded (RFC 3986) wherever they need not be plain. What is written in any other way is refused.
 
-use crate::{host::is_host, percent};
+use crate::{host::is_host, key::write_digits, percent};
 use letmein_common::{DEFAULT_CONTROL_PORT, ResourceId, UserId, hmac::KEY_LEN};
 use std::{
     fmt::{self, Write as _},
@@ -136,9 +136,7 @@ impl Enrolment {
         line.push('/');
         percent::encode(&self.name, line)?;
         write!(line, "?v={VERSION}&user={}&key=", self.user)?;
-        for byte in self.key.iter() {
-            write!(line, "{byte:02x}")?;
-        }
+        write_digits(&self.key, line)?;
         if self.silent {
             line.push_str("&mode=silent");
         }

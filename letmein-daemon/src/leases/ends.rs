@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(ends.pop_ended(u64::MAX), None);
         assert_eq!((ends.len(), ends.in_order.len()), (0, 0));
     }
+
     #[test]
     fn pages_follow_each_other_whatever_ends_meanwhile() {
         let mut ends = Ends::default();
