@@ -26,6 +26,7 @@ pub mod netlink;
 pub mod notify;
 pub mod operator;
 pub mod protocol;
+pub mod quota;
 pub mod remembered;
 pub mod requests;
 pub mod sandbox;

@@ -4,6 +4,7 @@ use super::{delivery::Delivery, policy::Policy, ring::Knocks, warden::Warden};
 use crate::{
     control::{limits::Connections, tcp, udp},
     exchange::Exchanges,
+    quota::{LOOK_EVERY, Told},
     silent,
     userspace_gate::UserspaceGate,
 };
@@ -12,7 +13,7 @@ use letmein_common::{reason::Counters, sample::Refused};
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::{
     task::{AbortHandle, spawn_local},
-    time::sleep,
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tracing::error;
 
@@ -117,6 +118,9 @@ impl Gatekeeper {
                 change,
             )));
         }
+        if let Some(gate) = self.userspace() {
+            spawn(spawn_local(tell_quotas(gate, Rc::clone(policy))));
+        }
         if let Some(knocks) = knocks {
             spawn(spawn_local(take_knocks(Rc::clone(self), knocks)));
         }
@@ -151,6 +155,22 @@ impl Gatekeeper {
     #[must_use]
     pub fn refused(&self) -> Vec<Refused> {
         self.userspace().map_or_else(Vec::new, |gate| gate.next_round())
+    }
+}
+
+/// Tells once in a while of users whose genuine knocks are refused because they are too many.
+async fn tell_quotas(gate: Rc<UserspaceGate>, policy: Rc<Policy>) {
+    let mut clock = interval(LOOK_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = Told::default();
+    loop {
+        clock.tick().await;
+        let refused = gate.over_quota();
+        let named = refused.iter().filter_map(|(id, refused)| {
+            let user = policy.user(*id)?;
+            Some((*id, user.name.as_str(), *refused))
+        });
+        told.tell(named);
     }
 }
 

@@ -4,6 +4,7 @@
 mod gatekeeper;
 mod inherited;
 pub mod judge;
+mod quotas;
 mod requests;
 mod running;
 mod sockets;

@@ -4,7 +4,7 @@
 //! a trace comes first; then one transaction replaces the rules, and each link gets the new program. If any of that
 //! fails, it is put back. Nobody is served meanwhile, so nobody meets a half of it.
 
-use super::{gatekeeper::Gatekeeper, sockets::Sockets};
+use super::{gatekeeper::Gatekeeper, quotas, sockets::Sockets};
 use crate::{
     clock,
     config::Config,
@@ -232,6 +232,13 @@ impl Running {
         }
         if let Some(interfaces) = followed.interfaces {
             spawn(spawn_local(interfaces.keep(Rc::clone(kernel))));
+        }
+        spawn(spawn_local(quotas::tell(
+            Rc::clone(&self.state),
+            Rc::clone(kernel),
+        )));
+        if let Some(nonces) = kernel.borrow_mut().nonces() {
+            spawn(spawn_local(nonces.keep_tidy()));
         }
         let config = self.state.config();
         if config.gate.silent {

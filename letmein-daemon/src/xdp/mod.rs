@@ -1,12 +1,15 @@
 //! The XDP program in the kernel: loading it, attaching it, and the maps behind it.
 
+mod accounts;
 mod attach;
+mod awaited;
 mod before;
 mod error;
 mod hooks;
 mod kernel;
 mod kernel_gate;
 mod link;
+mod nonces;
 mod object;
 mod packet_log;
 mod pin;
@@ -18,6 +21,7 @@ pub use before::Before;
 pub use error::XdpError;
 pub use hooks::{forget, is_attached, remove};
 pub use kernel_gate::{KernelGate, Plan, RingBuffer, SilentPlan};
+pub use nonces::Nonces;
 pub use object::Object;
 pub use packet_log::PacketLog;
 pub use pin::Pins;
