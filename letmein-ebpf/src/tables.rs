@@ -214,25 +214,46 @@ fn account<'a>(user: UserId) -> Option<&'a mut Account> {
     Some(unsafe { &mut *account })
 }
 
-/// Takes a token from a bucket of this user.
+/// Takes a token from a bucket of this user. A global function of BPF, as is [`acquainted`]: the verifier walks through it
+/// once, and not again for each way that leads here.
+// SAFETY: a global function of BPF has a name of its own in the object.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn take_from(user: UserId, purse: Purse) -> bool {
+extern "C" fn take_from(user: u32, purse: u32) -> u32 {
+    let purse = match purse {
+        KNOCKS_PURSE => Purse::Knocks,
+        SILENT_KNOCKS_PURSE => Purse::SilentKnocks,
+        _ => Purse::SilentTries,
+    };
     let limit = setting!(quota);
-    account(user).is_some_and(|account| account.take(purse, &limit, now()))
+    let taken = account(UserId(user)).is_some_and(|account| account.take(purse, &limit, now()));
+    u32::from(taken)
 }
 
-/// Whether this user has answered a challenge from the network of this address; `record` notes that it is so.
+const KNOCKS_PURSE: u32 = Purse::Knocks as u32;
+const SILENT_KNOCKS_PURSE: u32 = Purse::SilentKnocks as u32;
+
+/// Whether this user has answered a challenge from the network of this address.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn acquainted(user: UserId, high: u64, low: u64, record: bool) -> bool {
+extern "C" fn acquainted(user: u32, high: u64, low: u64) -> u32 {
     let network = Address([high, low]).network(&setting!(prefixes));
-    let Some(account) = account(user) else {
-        return false;
-    };
-    if record {
+    let known = account(UserId(user)).is_some_and(|account| account.knows(&network));
+    u32::from(known)
+}
+
+/// Notes that this user has answered a challenge from the network of this address.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn acquaint(user: u32, high: u64, low: u64) -> u32 {
+    let network = Address([high, low]).network(&setting!(prefixes));
+    if let Some(account) = account(UserId(user)) {
         account.remember(&network);
-        return true;
     }
-    account.knows(&network)
+    // A global function has to return something.
+    0
 }
 
 /// The challenge that this address was sent, or null: a pointer, as it comes back from a function of BPF.
@@ -315,19 +336,19 @@ impl Tables for Maps<'_> {
 
     #[inline(always)]
     fn take_from(&self, user: UserId, purse: Purse) -> bool {
-        take_from(user, purse)
+        take_from(user.0, purse as u32) != 0
     }
 
     #[inline(always)]
     fn is_acquainted(&self, user: UserId) -> bool {
         let source = self.network.source(self.packet);
-        source.is_some_and(|source| acquainted(user, source.0[0], source.0[1], false))
+        source.is_some_and(|source| acquainted(user.0, source.0[0], source.0[1]) != 0)
     }
 
     #[inline(always)]
     fn acquaint(&self, user: UserId) {
         if let Some(source) = self.network.source(self.packet) {
-            acquainted(user, source.0[0], source.0[1], true);
+            acquaint(user.0, source.0[0], source.0[1]);
         }
     }
 
