@@ -29,9 +29,9 @@ const MAX_EXTENSIONS: usize = 8;
 const IN_FRAGMENT: u64 = 0x100;
 /// The verifier has to know that nothing begins behind these, and wants to see bits for it: the first extension header,
 /// and what comes after the last one.
-const LAST_NETWORK: usize = 127;
+const LAST_NETWORK: u64 = 127;
 const LAST_TRANSPORT: usize = 0x7FFF;
-const _: () = assert!(LAST_NETWORK + (MAX_EXTENSIONS + 1) * 256 * 8 <= LAST_TRANSPORT);
+const _: () = assert!(LAST_NETWORK + (MAX_EXTENSIONS as u64 + 1) * 256 * 8 <= LAST_TRANSPORT as u64);
 
 /// A chain that cannot be followed to its end is dropped, not passed: the kernel could follow it. It may lead out of
 /// the first buffer of a jumbo frame, which is all that can be read here.
@@ -89,7 +89,7 @@ const fn is_extension(number: u8) -> bool {
 #[inline(never)]
 extern "C" fn follow_extensions(ctx: *mut xdp_md, offset: u64, next: u8) -> u64 {
     let packet = Packet::of(&XdpContext::new(ctx));
-    let mut offset = unforeseen(offset) as usize & LAST_NETWORK;
+    let mut offset = (unforeseen(offset) & LAST_NETWORK) as usize;
     let mut next = next;
     let mut fragment = 0;
     for _ in 0..=MAX_EXTENSIONS {
