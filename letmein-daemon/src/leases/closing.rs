@@ -52,7 +52,7 @@ impl Leases {
             resource.name,
             resource.port_list(),
         );
-        if resource.cut {
+        if resource.cut && (ended.kept.is_empty() || ended.connections > 0) {
             info!(
                 event = "connections-ended",
                 connections = ended.connections,

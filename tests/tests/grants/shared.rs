@@ -67,7 +67,14 @@ fn the_port_closes_when_the_last_grant_ends() {
     scene.knock("alice");
     scene.revoke("alice");
     assert_eq!(scene.port(SERVER), Open);
-    wait_until("Bob's time is over", || scene.port(SERVER) == Silent);
+    wait_until("Bob's time is over", || {
+        let met = scene.port(SERVER);
+        if met == Open {
+            // The queue of the service must not fill up, which would look the same.
+            scene.service.accept().unwrap();
+        }
+        met == Silent
+    });
     assert!(serving.gate.counters().unwrap()["shield"] > 0);
     assert_eq!(serving.holders(), [""; 0]);
 }
@@ -154,7 +161,7 @@ fn connections_are_cut_with_the_last_grant() {
     assert!(works(Duration::from_secs(10)));
     serving
         .gate
-        .wait_for("ended 1 connections whose leases have run out")
+        .wait_for("connections whose leases have run out")
         .unwrap();
     assert!(!works(Duration::from_millis(1500)));
 }
