@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_resource_counts_as_a_whole() {
-        let mut shares = Shares::new(16, 2);
+        let shares = Shares::new(16, 2);
         assert_eq!(shares.admit(user(1), 8), Ok(()));
         assert_eq!(shares.admit(user(1), 9), Err(Refusal::Greedy { held: 0 }));
         assert_eq!(shares.admit(user(1), usize::MAX), Err(Refusal::Full));
