@@ -13,8 +13,6 @@ use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use tracing::warn;
 
-use crate::leases::Opener;
-
 use super::conntrack::{self, Flow};
 use super::elements::{ElementKey, read_flows, write_element, write_set};
 use super::error::FirewallError;
@@ -205,7 +203,7 @@ impl Firewall {
             let element = ElementKey::of_flow(flow.original.source, client, here);
             let outcome = self.transport.transact(|transaction| {
                 transaction.push(Request::New, |outbox| {
-                    write_element(outbox, table, &set, &element, Some((millis, Opener::Unknown)));
+                    write_element(outbox, table, &set, &element, Some((millis, &[])));
                 });
             });
             if let Err(Refusal { errno, .. }) = outcome {

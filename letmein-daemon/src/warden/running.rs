@@ -171,7 +171,8 @@ impl Running {
     ) -> anyhow::Result<(Leases, Settlement, Followed)> {
         let firewall = Firewall::install(&config.firewall_plan())?;
         let watch = firewall.watch()?;
-        let (mut leases, settlement) = Leases::survey(firewall, config, known)?;
+        let (mut leases, settlement) =
+            Leases::survey(firewall, config, known, Some(&self.state.leases.borrow()))?;
         let mut tags = None;
         if let (Some(gate), Some(kernel), Some(mode)) = (gate, &self.kernel, loading::mode(config)) {
             loading::fill(gate, &mut leases)?;
