@@ -50,7 +50,10 @@ pub fn measure(effort: Effort) -> anyhow::Result<Outcome> {
     let knock = || guests.knock(&stage, effort);
     knock()?;
     let quiet = knock()?;
-    ensure!(quiet.share() >= 1.0, "knocks fail even while nobody attacks");
+    ensure!(
+        quiet.share() > 0.0,
+        "knocks open nothing even while nobody attacks"
+    );
     let attack = forged_knocks(&stage, FORGED, Sources::Random)?;
     let ([strange, before, reloaded, restarted], attacker, _) = while_attacked(&stage, attack, || {
         sleep(HEAD_START);
