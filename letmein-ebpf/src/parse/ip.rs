@@ -7,8 +7,8 @@ use letmein_common::{shield::Transport, source::Address};
 /// IANA protocol numbers.
 pub const UDP: u8 = Transport::Udp as u8;
 pub const TCP: u8 = Transport::Tcp as u8;
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86DD;
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+pub const ETHERTYPE_IPV6: u16 = 0x86DD;
 
 /// A packet that carries UDP or TCP.
 pub struct Network {

@@ -5,6 +5,8 @@ use crate::packet::Packet;
 
 /// Offset of the source address.
 pub const SOURCE: usize = 12;
+/// Offset of the number of what it carries.
+pub const PROTOCOL: usize = 9;
 /// Length of a header without options.
 pub const MIN_LEN: usize = 20;
 /// In the field that begins at offset 6, as the next.
@@ -27,7 +29,7 @@ pub fn parse(packet: &Packet, at: usize) -> Option<Found> {
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let fragment = fragmentation & MORE_FRAGMENTS != 0;
     let network = Network::v4(at, at + length, total.saturating_sub(length), fragment);
-    match header[9] {
+    match header[PROTOCOL] {
         UDP => Some(Found::Udp(network)),
         TCP => Some(Found::Tcp(network)),
         _ => None,

@@ -1,5 +1,6 @@
 //! From the frame to the UDP or TCP header. `None` means: not for us, or not to be followed; the kernel decides.
 
+pub mod bare;
 pub mod ethernet;
 pub mod ip;
 mod ipv4;
