@@ -21,7 +21,7 @@ mod tables;
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
 use packet::Packet;
 use parse::{
-    bare,
+    Unreadable, bare,
     ethernet::{self, Frame},
     ip::{self, Network},
     plain::{self, Plain},
@@ -29,8 +29,7 @@ use parse::{
 };
 use tables::setting;
 
-/// The program for links with an Ethernet header. What cannot be followed or is not for the gate is the kernel's own
-/// business: `XDP_PASS`.
+/// The program for links with an Ethernet header. What is not for the gate is the kernel's own business: `XDP_PASS`.
 #[xdp(frags)]
 #[expect(clippy::needless_pass_by_value, reason = "the macro hands the context over")]
 fn letmein(ctx: XdpContext) -> u32 {
@@ -60,7 +59,7 @@ fn verdict(ctx: &XdpContext) -> Option<u32> {
         Plain::Segment(network, segment, port) => {
             return shield::judge(ctx, &packet, &network, segment, port);
         }
-        Plain::Unsure => match datagram(ctx, &packet, &ethernet::parse(&packet)?) {
+        Plain::Unsure => match datagram(ctx, &packet, ethernet::parse(ctx, &packet)) {
             Ok(datagram) => datagram,
             Err(verdict) => return verdict,
         },
@@ -71,7 +70,7 @@ fn verdict(ctx: &XdpContext) -> Option<u32> {
 #[inline(always)]
 fn bare_verdict(ctx: &XdpContext, parse: impl FnOnce(&Packet) -> Option<Frame>) -> Option<u32> {
     let packet = Packet::of(ctx);
-    match datagram(ctx, &packet, &parse(&packet)?) {
+    match datagram(ctx, &packet, parse(&packet).ok_or(Unreadable::Pass)) {
         Ok((network, header)) => Some(control::judge(ctx, &packet, &network, &header)),
         Err(verdict) => verdict,
     }
@@ -79,11 +78,16 @@ fn bare_verdict(ctx: &XdpContext, parse: impl FnOnce(&Packet) -> Option<Frame>) 
 
 /// The datagram for the control port, if that is what it is; otherwise the verdict.
 #[inline(always)]
-fn datagram(ctx: &XdpContext, packet: &Packet, frame: &Frame) -> Result<(Network, Header), Option<u32>> {
-    let network = match ip::parse(packet, frame).ok_or(None)? {
-        ip::Found::Udp(network) => network,
-        ip::Found::Tcp(network) => return Err(shield::tcp(ctx, packet, &network)),
-        ip::Found::HeaderChain => return Err(Some(control::refuse_unparsed())),
+fn datagram(
+    ctx: &XdpContext,
+    packet: &Packet,
+    frame: Result<Frame, Unreadable>,
+) -> Result<(Network, Header), Option<u32>> {
+    let network = match frame.and_then(|frame| ip::parse(ctx, packet, &frame)) {
+        Ok(ip::Found::Udp(network)) => network,
+        Ok(ip::Found::Tcp(network)) => return Err(shield::tcp(ctx, packet, &network)),
+        Err(Unreadable::Pass) => return Err(None),
+        Err(Unreadable::Drop(reason)) => return Err(Some(control::refuse_unparsed(reason))),
     };
     let header = udp::parse(packet, &network).ok_or(None)?;
     if u32::from(header.destination_port) != setting!(control_port) {
