@@ -32,6 +32,7 @@ pub mod requests;
 pub mod sandbox;
 pub mod server;
 pub mod silent;
+pub mod stacking;
 pub mod trial;
 pub mod user;
 pub mod userspace_gate;

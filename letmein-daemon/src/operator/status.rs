@@ -37,7 +37,7 @@ pub(super) async fn status(desk: &Desk) -> anyhow::Result<Status> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: desk.started.elapsed().as_secs(),
         port: config.gate.port,
-        checked_by: if desk.probe.program()?.is_some() {
+        checked_by: if desk.probe.programs()?.is_some() {
             "xdp"
         } else {
             "userspace"
@@ -62,7 +62,7 @@ pub(super) async fn status(desk: &Desk) -> anyhow::Result<Status> {
 
 /// As the kernel has it at this moment, whatever was attached once.
 fn interfaces(desk: &Desk) -> anyhow::Result<Vec<Interface>> {
-    let Some(program) = desk.probe.program()? else {
+    let Some(programs) = desk.probe.programs()? else {
         return Ok(Vec::new());
     };
     let mut links = Links::open()?;
@@ -72,7 +72,8 @@ fn interfaces(desk: &Desk) -> anyhow::Result<Vec<Interface>> {
     for name in names {
         let hook = links.named(name)?.and_then(|link| {
             let hook = if link.native { "native" } else { "generic" };
-            link.programs.contains(&program).then_some(hook)
+            let ours = link.programs.iter().any(|id| programs.contains(id));
+            ours.then_some(hook)
         });
         interfaces.push(Interface {
             name: name.clone(),
