@@ -16,6 +16,7 @@ use aya::{
     Ebpf, EbpfError, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
     programs::{ProgramError, Xdp},
+    util::nr_cpus,
 };
 use letmein_common::{
     UserId,
@@ -123,7 +124,7 @@ impl KernelGate {
                 size(silent.map_or(0, |silent| silent.pairs.saturating_mul(EPOCHS))),
             )
             .map_max_entries("NONCES", nonces)
-            .map_max_entries("PENDING", plan.pending_challenges.max(1))
+            .map_max_entries("PENDING", pending(plan.pending_challenges))
             .map_max_entries("RULES", plan.shield.as_ref().map_or(1, |_| RULES))
             .map_max_entries(
                 "LEASES",
@@ -223,6 +224,14 @@ impl KernelGate {
             })
     }
 
+    /// Lets it pass no longer. That it did not is no error.
+    pub fn forget_response(&mut self, exchange: &PendingKey) -> Result<(), XdpError> {
+        remove(&mut self.pending, exchange).map_err(|source| XdpError::Map {
+            map: "PENDING",
+            source,
+        })
+    }
+
     /// Whether the nonces that an earlier run has accepted are still known.
     #[must_use]
     pub const fn remembers(&self) -> bool {
@@ -292,6 +301,16 @@ impl KernelGate {
 fn program_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp, XdpError> {
     let program = ebpf.program_mut(PROGRAM).ok_or(XdpError::Missing("program"))?;
     program.try_into().map_err(XdpError::Verifier)
+}
+
+/// A size for the table of pending challenges by which it never pushes one out by itself: the warden takes out what is
+/// too much, and each CPU may keep this many free elements to itself (`LOCAL_FREE_TARGET` in `kernel/bpf/bpf_lru_list.c`).
+fn pending(challenges: u32) -> u32 {
+    const KEPT: usize = 128;
+    /// If the kernel does not say how many CPUs there may be.
+    const MANY: usize = 256;
+    let cpus = nr_cpus().unwrap_or(MANY);
+    challenges.saturating_add(size(cpus.saturating_mul(KEPT)))
 }
 
 /// A map's size for this many entries: a map of none cannot be made.
