@@ -86,6 +86,19 @@ pub enum LeaseError {
     Shield(#[source] XdpError),
 }
 
+impl LeaseError {
+    /// The same without figures.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::TooMany { .. } => "there are too many leases",
+            Self::Over { .. } => "the user's time is over",
+            Self::Firewall(_) => "the firewall cannot be changed",
+            Self::Shield(_) => "the shield cannot be told",
+        }
+    }
+}
+
 /// The refusal of a user whose time is over.
 fn over(user: &User) -> LeaseError {
     let until = user.until.and_then(|until| Timestamp::try_from(until).ok());

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod core_dumps;
 pub mod exchange;
+pub mod fair;
 pub mod firewall;
 pub mod forwarding;
 #[doc(hidden)]

@@ -164,6 +164,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     };
     let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
     spawn_local(sweep(Rc::clone(&running.state)));
+    spawn_local(logging::refusals::tell_the_rest());
     let (reloads, asked) = operator::reload::channel();
     operators(&running, for_operators, for_metrics, reloads);
     let (ended, mut end) = oneshot::channel();

@@ -59,6 +59,8 @@ pub struct Gate {
     pub budget: Limit,
     /// What a source network is.
     pub prefixes: Prefixes,
+    /// How many requests to open and close the warden does each second.
+    pub max_opens_per_second: u32,
 }
 
 /// What a knock opens.
@@ -214,6 +216,7 @@ impl Writer {
         for mask in gate.prefixes.masks() {
             self.0.extend_from_slice(&mask.bytes());
         }
+        self.u32(config.firewall.max_opens_per_second);
     }
 
     fn u32(&mut self, value: u32) {
@@ -266,6 +269,7 @@ impl Reader<'_> {
             limit: self.limit()?,
             budget: self.limit()?,
             prefixes: Prefixes::from_masks([Address::v6(self.array()?), Address::v6(self.array()?)]),
+            max_opens_per_second: self.u32()?,
         })
     }
 
