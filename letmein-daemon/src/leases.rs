@@ -92,6 +92,7 @@ impl LeaseError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::TooMany { .. } => "there are too many leases",
+            Self::Share { .. } => "the user holds too many leases",
             Self::Over { .. } => "the user's time is over",
             Self::Firewall(_) => "the firewall cannot be changed",
             Self::Shield(_) => "the shield cannot be told",

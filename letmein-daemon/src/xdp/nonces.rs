@@ -2,7 +2,8 @@
 
 use super::{
     error::XdpError,
-    kernel_gate::{remove, take},
+    kernel_gate::remove,
+    programs::take,
 };
 use crate::{
     clock,
