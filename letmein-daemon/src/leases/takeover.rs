@@ -64,6 +64,7 @@ impl Leases {
             cuts: Cuts::default(),
             recent: Recent::default(),
             broken: false,
+            collected_at: 0,
         };
         let allowed = Allowed::by(config);
         let mut settlement = Settlement::default();
