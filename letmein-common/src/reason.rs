@@ -26,12 +26,13 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Cut short, or its IP and UDP lengths contradict each other; or a TCP header for a shielded port, without flags.
+    /// Cut short, or its IP and UDP lengths contradict each other; or a TCP header for a shielded port, without flags; or
+    /// UDP or TCP whose ports lie behind the end of the IP packet.
     Truncated => "truncated",
     /// A fragment: no client sends a knock in pieces, nor the header of a SYN for a shielded port.
     Fragment => "fragment",
-    /// More IPv6 extension headers than any ordinary sender chains, or the chain does not end within the bytes that
-    /// the XDP program sees.
+    /// More VLAN tags or IPv6 extension headers than any ordinary sender chains, or the chain does not end within the
+    /// packet and the bytes that the XDP program sees.
     HeaderChain => "header-chain",
     /// The payload has the length of no knock.
     Length => "length",

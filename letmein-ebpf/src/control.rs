@@ -18,10 +18,10 @@ use letmein_common::{
     wire::{challenge, silent},
 };
 
-/// Drops a packet whose headers end nowhere.
+/// Drops a packet whose headers cannot be followed.
 #[inline(always)]
-pub fn refuse_unparsed() -> u32 {
-    tables::count_refused(Reason::HeaderChain);
+pub fn refuse_unparsed(reason: Reason) -> u32 {
+    tables::count_refused(reason);
     XDP_DROP
 }
 

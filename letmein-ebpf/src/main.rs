@@ -21,13 +21,13 @@ mod tables;
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
 use packet::Packet;
 use parse::{
-    ethernet, ip,
+    Unreadable, ethernet, ip,
     plain::{self, Plain},
     udp,
 };
 use tables::setting;
 
-/// The program. What cannot be followed or is not for the gate is the kernel's own business: `XDP_PASS`.
+/// The program. What is not for the gate is the kernel's own business: `XDP_PASS`.
 #[xdp(frags)]
 #[expect(clippy::needless_pass_by_value, reason = "the macro hands the context over")]
 fn letmein(ctx: XdpContext) -> u32 {
@@ -45,11 +45,12 @@ fn verdict(ctx: &XdpContext) -> Option<u32> {
             return shield::judge(ctx, &packet, &network, segment, port);
         }
         Plain::Unsure => {
-            let frame = ethernet::parse(&packet)?;
-            let network = match ip::parse(&packet, &frame)? {
-                ip::Found::Udp(network) => network,
-                ip::Found::Tcp(network) => return shield::tcp(ctx, &packet, &network),
-                ip::Found::HeaderChain => return Some(control::refuse_unparsed()),
+            let found = ethernet::parse(ctx, &packet).and_then(|frame| ip::parse(ctx, &packet, &frame));
+            let network = match found {
+                Ok(ip::Found::Udp(network)) => network,
+                Ok(ip::Found::Tcp(network)) => return shield::tcp(ctx, &packet, &network),
+                Err(Unreadable::Pass) => return None,
+                Err(Unreadable::Drop(reason)) => return Some(control::refuse_unparsed(reason)),
             };
             let header = udp::parse(&packet, &network)?;
             if u32::from(header.destination_port) != port {

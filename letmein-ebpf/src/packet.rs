@@ -29,6 +29,12 @@ impl Packet {
         Some(unsafe { &*(from as *const [u8; N]) })
     }
 
+    /// How many bytes there are.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
     /// A big-endian 16-bit integer at `offset`.
     #[inline(always)]
     pub fn be16(&self, offset: usize) -> Option<u16> {

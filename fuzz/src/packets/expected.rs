@@ -114,9 +114,10 @@ pub fn outcome(before: &Counters, now: &Counters, passed: bool, delivered: &[Kno
 pub fn of(config: &Config, userspace: &mut Userspace, frame: &[u8]) -> Outcome {
     let settings = config.settings();
     match read(frame) {
-        Reading::TcpHeaderChain if settings.shield_tcp == 0 => Outcome::Passed,
+        Reading::TcpHeaderChain | Reading::TcpTruncated if settings.shield_tcp == 0 => Outcome::Passed,
         Reading::Other => Outcome::Passed,
         Reading::HeaderChain | Reading::TcpHeaderChain => Outcome::Refused(Reason::HeaderChain),
+        Reading::Truncated | Reading::TcpTruncated => Outcome::Refused(Reason::Truncated),
         Reading::Udp(datagram) if u32::from(datagram.port) == settings.control_port => {
             control(config, userspace, &datagram)
         }

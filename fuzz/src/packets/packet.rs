@@ -103,7 +103,7 @@ pub fn poke(input: &mut Input<'_>, frame: &mut [u8], count: u8) {
 }
 
 fn tags(input: &mut Input<'_>) -> Vec<Tag> {
-    let count = input.byte() % 4;
+    let count = input.byte() % 11;
     let kinds = [CUSTOMER, PROVIDER, OLD_PROVIDER, 0x8101];
     let tag = |_| Tag {
         kind: input.choose(&kinds).unwrap_or(CUSTOMER),

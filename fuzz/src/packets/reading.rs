@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Extension headers that are followed.
 const EXTENSIONS: usize = 8;
+/// VLAN tags that are followed.
+const TAGS: usize = 8;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -14,10 +16,14 @@ const UDP: u8 = 17;
 pub enum Reading<'a> {
     /// Neither UDP nor TCP, a later fragment, or cut off before the ports.
     Other,
-    /// A chain of extension headers that is too long or ends nowhere.
+    /// Too many tags, or a chain of extension headers that is too long or leaves the packet.
     HeaderChain,
-    /// The same for who looks at TCP: it is cut off before the ports.
+    /// The same for who looks at TCP: the chain leads to TCP, and the packet ends before the ports.
     TcpHeaderChain,
+    /// UDP, but the IP packet ends within its header.
+    Truncated,
+    /// The same of TCP and its ports.
+    TcpTruncated,
     Udp(Datagram<'a>),
     Tcp(Segment),
 }
@@ -71,11 +77,14 @@ fn ethernet(frame: &[u8]) -> Option<Reading<'_>> {
     let mut rest = Reader(frame);
     rest.bytes::<12>()?;
     let mut kind = rest.word()?;
-    for _ in 0..2 {
-        if matches!(kind, 0x8100 | 0x88A8 | 0x9100) {
-            rest.word()?;
-            kind = rest.word()?;
+    let mut tags = 0;
+    while matches!(kind, 0x8100 | 0x88A8 | 0x9100) {
+        if tags == TAGS {
+            return Some(Reading::HeaderChain);
         }
+        rest.word()?;
+        kind = rest.word()?;
+        tags += 1;
     }
     match kind {
         0x0800 => ipv4(rest),
@@ -96,8 +105,17 @@ fn ipv4(mut rest: Reader<'_>) -> Option<Reading<'_>> {
         return None;
     }
     rest.skip(header - 20);
-    let length = usize::from(u16::from_be_bytes(total)).saturating_sub(header);
-    transport(rest, protocol, source.into(), length, pieces & 0x2000 != 0)
+    let mut length = usize::from(u16::from_be_bytes(total)).saturating_sub(header);
+    let fragment = pieces & 0x2000 != 0;
+    if fragment {
+        // The kernel cuts it down to whole units.
+        length -= length % 8;
+    }
+    match (protocol, length) {
+        (UDP, 0..8) => Some(Reading::Truncated),
+        (TCP, 0..4) => Some(Reading::TcpTruncated),
+        _ => transport(rest, protocol, source.into(), length, fragment),
+    }
 }
 
 fn ipv6(mut rest: Reader<'_>) -> Option<Reading<'_>> {
@@ -109,44 +127,53 @@ fn ipv6(mut rest: Reader<'_>) -> Option<Reading<'_>> {
     if first / 16 != 6 {
         return None;
     }
+    // What is left of the packet. Of no length and with hop-by-hop options, it is the frame.
+    let mut left = if length == 0 && next == 0 {
+        rest.0.len()
+    } else {
+        length
+    };
     let mut fragment = false;
-    let mut chain = 0;
+    let mut outside = false;
     for extension in 0..=EXTENSIONS {
         if next == UDP || next == TCP {
+            if fragment {
+                left -= left % 8;
+            }
             let ports = if next == UDP { 8 } else { 4 };
-            if extension > 0 && rest.0.len() < ports {
-                return Some(if next == UDP {
-                    Reading::HeaderChain
-                } else {
-                    Reading::TcpHeaderChain
+            if outside || left < ports || (extension > 0 && rest.0.len() < ports) {
+                return Some(match (next, extension) {
+                    (TCP, 1..) if outside => Reading::HeaderChain,
+                    (UDP, 0) => Reading::Truncated,
+                    (_, 0) => Reading::TcpTruncated,
+                    (UDP, _) => Reading::HeaderChain,
+                    _ => Reading::TcpHeaderChain,
                 });
             }
-            return transport(rest, next, source.into(), length.saturating_sub(chain), fragment);
+            return transport(rest, next, source.into(), left, fragment);
         }
-        let mut header = Reader(rest.0);
+        if !matches!(next, 0 | 43 | 44 | 51 | 60) {
+            return outside.then_some(Reading::HeaderChain);
+        }
+        let header: [u8; 8] = match Reader(rest.0).bytes() {
+            Some(header) => header,
+            None => break,
+        };
         let long = match next {
-            0 | 43 | 60 => header
-                .bytes()
-                .map(|[next, length]| (next, 8 + usize::from(length) * 8)),
-            51 => header
-                .bytes()
-                .map(|[next, length]| (next, 8 + usize::from(length) * 4)),
-            44 => match header.bytes::<8>() {
-                Some([_, _, high, low, ..]) if high > 0 || low > 7 => return None,
-                Some([next, ..]) => {
-                    fragment = true;
-                    Some((next, 8))
-                }
-                None => None,
-            },
-            _ => return None,
+            51 => 8 + usize::from(header[1]) * 4,
+            44 if header[2] > 0 || header[3] > 7 => {
+                return (outside || left < 8).then_some(Reading::HeaderChain);
+            }
+            44 => {
+                fragment = true;
+                8
+            }
+            _ => 8 + usize::from(header[1]) * 8,
         };
-        let Some((after, bytes)) = long else {
-            break;
-        };
-        next = after;
-        rest.skip(bytes);
-        chain += bytes;
+        next = header[0];
+        outside |= left < long;
+        rest.skip(long);
+        left = left.saturating_sub(long);
     }
     Some(Reading::HeaderChain)
 }
@@ -159,14 +186,8 @@ fn transport(
     fragment: bool,
 ) -> Option<Reading<'_>> {
     if protocol == TCP {
-        let there = rest.0.len();
         let port = u16::from_be_bytes([*rest.0.get(2)?, *rest.0.get(3)?]);
-        rest.skip(13);
-        // A first fragment may have something else behind its end.
-        let flags = rest
-            .0
-            .first()
-            .filter(|_| there > 13 && !(fragment && length < 14));
+        let flags = rest.0.get(13).filter(|_| length > 13);
         return Some(Reading::Tcp(Segment {
             source,
             port,
@@ -212,7 +233,7 @@ fn compare(reading: &Reading<'_>, frame: &[u8]) {
         _ => return,
     };
     match (&packet.transport, reading) {
-        (_, Reading::HeaderChain | Reading::TcpHeaderChain) => {}
+        (_, Reading::HeaderChain | Reading::TcpHeaderChain | Reading::Truncated | Reading::TcpTruncated) => {}
         (Some(TransportSlice::Udp(udp)), Reading::Udp(datagram)) => {
             assert_eq!(datagram.source, source);
             assert_eq!(datagram.source_port, udp.source_port());

@@ -1,20 +1,23 @@
 //! What IPv4 and IPv6 have in common for us: who sent the UDP datagram or TCP segment, and where it begins.
 
-use super::{ethernet::Frame, ipv4, ipv6};
-use crate::packet::Packet;
-use letmein_common::{shield::Transport, source::Address};
+use super::{Unreadable, ethernet::Frame, ipv4, ipv6, tcp, udp};
+use crate::{packet::Packet, tables::setting};
+use aya_ebpf::programs::XdpContext;
+use letmein_common::{reason::Reason, shield::Transport, source::Address};
 
 /// IANA protocol numbers.
 pub const UDP: u8 = Transport::Udp as u8;
 pub const TCP: u8 = Transport::Tcp as u8;
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86DD;
+/// Every fragment but the last is a multiple of this long. The kernel cuts IPv4 fragments down to one.
+const FRAGMENT_UNIT: usize = 8;
 
 /// A packet that carries UDP or TCP.
 pub struct Network {
     /// Where that header begins.
     pub transport: usize,
-    /// Bytes from there to the end that the IP header names.
+    /// Bytes from there to the end that the IP header names; of a fragment, those that the kernel keeps.
     pub length: usize,
     /// The first piece of a fragmented packet.
     pub fragment: bool,
@@ -31,8 +34,6 @@ enum Header {
 pub enum Found {
     Udp(Network),
     Tcp(Network),
-    /// A chain of IPv6 extension headers that cannot be followed.
-    HeaderChain,
 }
 
 impl Network {
@@ -40,7 +41,7 @@ impl Network {
     pub fn v4(header: usize, transport: usize, length: usize, fragment: bool) -> Self {
         Self {
             transport,
-            length,
+            length: kept(length, fragment),
             fragment,
             header: Header::V4(header),
         }
@@ -50,10 +51,30 @@ impl Network {
     pub fn v6(header: usize, transport: usize, length: usize, fragment: bool) -> Self {
         Self {
             transport,
-            length,
+            length: kept(length, fragment),
             fragment,
             header: Header::V6(header),
         }
+    }
+
+    /// What this protocol is, if its port lies before the end that the IP header names; `outside` if not. The kernel
+    /// discards such a packet, but a fragment might go on with the rest of the header.
+    #[inline(always)]
+    pub fn carries(self, protocol: u8, outside: Reason) -> Result<Found, Unreadable> {
+        if protocol == UDP {
+            if self.length < udp::LEN {
+                return Err(Unreadable::Drop(outside));
+            }
+            return Ok(Found::Udp(self));
+        }
+        // A program that looks at no TCP drops none.
+        if protocol != TCP || setting!(shield_tcp) == 0 {
+            return Err(Unreadable::Pass);
+        }
+        if self.length < tcp::PORTS_LEN {
+            return Err(Unreadable::Drop(outside));
+        }
+        Ok(Found::Tcp(self))
     }
 
     /// The source address. Read late, so that traffic that is not ours does not pay for it.
@@ -67,10 +88,19 @@ impl Network {
 }
 
 #[inline(always)]
-pub fn parse(packet: &Packet, frame: &Frame) -> Option<Found> {
+const fn kept(length: usize, fragment: bool) -> usize {
+    if fragment {
+        length / FRAGMENT_UNIT * FRAGMENT_UNIT
+    } else {
+        length
+    }
+}
+
+#[inline(always)]
+pub fn parse(ctx: &XdpContext, packet: &Packet, frame: &Frame) -> Result<Found, Unreadable> {
     match frame.ethertype {
         ETHERTYPE_IPV4 => ipv4::parse(packet, frame.network),
-        ETHERTYPE_IPV6 => ipv6::parse(packet, frame.network),
-        _ => None,
+        ETHERTYPE_IPV6 => ipv6::parse(ctx, packet, frame.network),
+        _ => Err(Unreadable::Pass),
     }
 }

@@ -1,7 +1,11 @@
 //! IPv4 with options (RFC 791).
 
-use super::ip::{Found, Network, TCP, UDP};
+use super::{
+    Unreadable,
+    ip::{Found, Network},
+};
 use crate::packet::Packet;
+use letmein_common::reason::Reason;
 
 /// Offset of the source address.
 pub const SOURCE: usize = 12;
@@ -12,24 +16,20 @@ pub const MORE_FRAGMENTS: u16 = 0x2000;
 pub const FRAGMENT_OFFSET: u16 = 0x1FFF;
 
 #[inline(always)]
-pub fn parse(packet: &Packet, at: usize) -> Option<Found> {
-    let header: &[u8; MIN_LEN] = packet.bytes(at)?;
+pub fn parse(packet: &Packet, at: usize) -> Result<Found, Unreadable> {
+    let header: &[u8; MIN_LEN] = packet.bytes(at).ok_or(Unreadable::Pass)?;
     let length = usize::from(header[0] & 0x0F) * 4;
     if header[0] >> 4 != 4 || length < MIN_LEN {
-        return None;
+        return Err(Unreadable::Pass);
     }
     let fragmentation = u16::from_be_bytes([header[6], header[7]]);
     if fragmentation & FRAGMENT_OFFSET != 0 {
         // A later piece has no ports. If the first one was for the gate it was dropped, and the kernel will
         // never complete the packet.
-        return None;
+        return Err(Unreadable::Pass);
     }
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let fragment = fragmentation & MORE_FRAGMENTS != 0;
     let network = Network::v4(at, at + length, total.saturating_sub(length), fragment);
-    match header[9] {
-        UDP => Some(Found::Udp(network)),
-        TCP => Some(Found::Tcp(network)),
-        _ => None,
-    }
+    network.carries(header[9], Reason::Truncated)
 }

@@ -40,13 +40,12 @@ pub fn parse(packet: &Packet, control_port: u32) -> Plain {
         return Plain::Unsure;
     }
     let be16 = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
-    let network = |fragment| {
-        let length = usize::from(be16(NETWORK + 2)).saturating_sub(ipv4::MIN_LEN);
-        Network::v4(NETWORK, TRANSPORT, length, fragment)
-    };
+    let length = usize::from(be16(NETWORK + 2)).saturating_sub(ipv4::MIN_LEN);
+    let network = |fragment| Network::v4(NETWORK, TRANSPORT, length, fragment);
     let protocol = frame[NETWORK + 9];
     if protocol == TCP && setting!(shield_tcp) != 0 {
-        if be16(NETWORK + 6) & (ipv4::MORE_FRAGMENTS | ipv4::FRAGMENT_OFFSET) != 0 {
+        let fragmentation = be16(NETWORK + 6) & (ipv4::MORE_FRAGMENTS | ipv4::FRAGMENT_OFFSET);
+        if fragmentation != 0 || length <= tcp::FLAGS {
             return Plain::Unsure;
         }
         let flags = frame[TRANSPORT + tcp::FLAGS];
@@ -57,6 +56,9 @@ pub fn parse(packet: &Packet, control_port: u32) -> Plain {
     }
     if protocol != UDP {
         return Plain::Other;
+    }
+    if length < udp::LEN {
+        return Plain::Unsure;
     }
     let port = be16(TRANSPORT + 2);
     let is_control = u32::from(port) == control_port;

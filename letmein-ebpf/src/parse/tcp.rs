@@ -11,18 +11,17 @@ pub const FLAGS: usize = 13;
 
 pub struct Header {
     pub destination_port: u16,
-    /// None if the packet ends before.
+    /// None if the packet ends before: a first fragment may have its flags in the next one.
     pub flags: Option<u8>,
 }
 
 #[inline(always)]
 pub fn parse(packet: &Packet, network: &Network) -> Option<Header> {
     let destination_port = packet.be16(network.transport + DESTINATION_PORT)?;
-    // A first fragment that ends before the flags may have something else behind its end, and the flags in the next one.
-    let flags = if network.fragment && network.length <= FLAGS {
-        None
-    } else {
+    let flags = if network.length > FLAGS {
         packet.bytes(network.transport + FLAGS).map(|[flags]| *flags)
+    } else {
+        None
     };
     Some(Header {
         destination_port,

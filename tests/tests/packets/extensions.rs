@@ -1,17 +1,20 @@
 //! IPv6 extension headers.
 
 use crate::{
+    fragments::{FRAGMENT, fragment},
     modes::native_and_generic,
     network::{CLIENT_V6, Family, SERVER_V6},
     site::Site,
 };
-use letmein_tests::frames::{Extension, IPV6, Ipv6};
+use letmein_tests::frames::{Extension, IPV6, Ipv6, TCP, UDP, udp};
 
 native_and_generic!(
     a_knock_passes_behind_a_chain,
     a_forged_knock_is_found_behind_a_chain,
     a_chain_that_is_too_long_is_dropped,
     a_chain_that_leads_out_of_the_packet_is_dropped,
+    nothing_is_read_behind_the_end_of_the_packet,
+    of_a_packet_without_a_length_all_of_the_frame_is_read,
     what_the_kernel_will_not_follow_is_counted_all_the_same,
     other_headers_are_left_to_the_kernel,
 );
@@ -22,6 +25,7 @@ pub const AUTHENTICATION: u8 = 51;
 pub const DESTINATION_OPTIONS: u8 = 60;
 /// An option for experiments (RFC 4727), to be skipped by who does not know it.
 const SKIPPED_OPTION: u8 = 0x1E;
+const ICMPV6: u8 = 58;
 /// What the XDP program follows.
 const LONGEST: usize = 8;
 
@@ -138,6 +142,63 @@ fn a_chain_that_leads_out_of_the_packet_is_dropped(site: &mut Site) {
         }
     }
     site.dropped("header-chain", &frames);
+}
+
+/// The payload ends within the chain, and in the padding of the frame the chain goes on to another port, or to nothing that
+/// has ports. If the first piece of a packet is like that, the real rest comes in the next piece.
+fn nothing_is_read_behind_the_end_of_the_packet(site: &mut Site) {
+    let mut frames = Vec::new();
+    for chain in [
+        vec![options(DESTINATION_OPTIONS, 1)],
+        vec![options(HOP_BY_HOP, 1), options(DESTINATION_OPTIONS, 3)],
+        vec![fragment(0, true, 1), options(DESTINATION_OPTIONS, 1)],
+        vec![fragment(0, true, 2), fragment(1, false, 2)],
+    ] {
+        let length = |chain: &[Extension]| chain.iter().map(|extension| extension.bytes.len()).sum::<usize>();
+        let all = length(&chain);
+        let mut cuts = Vec::new();
+        for protocol in [UDP, TCP, ICMPV6] {
+            cuts.extend([(protocol, length(&chain[..chain.len() - 1])), (protocol, all - 1)]);
+        }
+        // Within the ports. A later piece has none.
+        if chain.last().unwrap().number != FRAGMENT {
+            cuts.extend([(UDP, all), (UDP, all + 7), (TCP, all), (TCP, all + 3)]);
+        }
+        for (protocol, length) in cuts {
+            let header = Ipv6 {
+                extensions: chain.clone(),
+                length: Some(u16::try_from(length).unwrap()),
+                ..Ipv6::new(CLIENT_V6, SERVER_V6)
+            };
+            let knock = site.knock();
+            let elsewhere = udp((CLIENT_V6, 7).into(), (SERVER_V6, 443).into(), &knock);
+            frames.push(site.link.frame(IPV6, &header.packet(protocol, &elsewhere)));
+        }
+    }
+    site.dropped("header-chain", &frames);
+}
+
+/// A payload length of 0 before hop-by-hop options stands for a jumbogram; without the option that says how long it is,
+/// the kernel takes the whole frame.
+fn of_a_packet_without_a_length_all_of_the_frame_is_read(site: &mut Site) {
+    for (knock, genuine) in [
+        (Site::knock as fn(&mut Site) -> Vec<u8>, true),
+        (Site::forged, false),
+    ] {
+        let knock = knock(site);
+        let datagram = site.datagram(Family::V6, &knock);
+        let header = Ipv6 {
+            extensions: vec![options(HOP_BY_HOP, 1)],
+            length: Some(0),
+            ..Ipv6::new(CLIENT_V6, SERVER_V6)
+        };
+        let frames = [site.carry_v6(&header, &datagram)];
+        if genuine {
+            site.opened(&frames);
+        } else {
+            site.dropped("auth", &frames);
+        }
+    }
 }
 
 /// Hop-by-hop options that are not the first, and an authentication header that nobody has agreed upon.

@@ -25,7 +25,7 @@ native_and_generic!(
     large_datagrams_to_the_gate_are_dropped,
 );
 
-const FRAGMENT: u8 = 44;
+pub const FRAGMENT: u8 = 44;
 const MORE_FRAGMENTS: u16 = 0x2000;
 /// A UDP header and a knock.
 const DATAGRAM: usize = 8 + LEN;

@@ -92,15 +92,15 @@ fn of_ip_that_contradict_udp(site: &mut Site) {
     site.dropped("truncated", &frames);
 }
 
-/// Nothing can be found behind such a header, by the kernel neither.
+/// The kernel finds nothing behind such a header either. Where it leads behind the packet's end, what comes there is not
+/// read.
 fn of_ipv4_headers_that_cannot_be(site: &mut Site) {
     let knock = site.knock();
     let v4 = Ipv4::new(CLIENT_V4, SERVER_V4);
     let mut frames = Vec::new();
     let too_short = (0..5).map(|words| (words, 4, &knock[..]));
-    let beyond_the_frame = (12..16).map(|words| (words, 4, &knock[..20]));
     let no_version_4 = [0, 5, 6, 15].map(|version| (5, version, &knock[..]));
-    for (words, version, payload) in too_short.chain(beyond_the_frame).chain(no_version_4) {
+    for (words, version, payload) in too_short.chain(no_version_4) {
         let header = Ipv4 {
             header_words: Some(words),
             version,
@@ -118,6 +118,18 @@ fn of_ipv4_headers_that_cannot_be(site: &mut Site) {
         frames.push(site.carry_v6(&header, &datagram));
     }
     site.left_to_the_kernel(&frames);
+    let beyond_the_packet = (12..16).map(|words| {
+        let header = Ipv4 {
+            header_words: Some(words),
+            ..v4.clone()
+        };
+        let datagram = site.datagram(Family::V4, &knock[..20]);
+        let mut frame = site.carry_v4(&header, &datagram);
+        frame.extend(site.datagram(Family::V4, &knock));
+        frame
+    });
+    let frames: Vec<_> = beyond_the_packet.collect();
+    site.dropped("truncated", &frames);
 }
 
 /// Ethernet pads short packets, and some drivers leave a checksum there.

@@ -19,6 +19,7 @@ native_and_generic!(
     a_lease_lets_every_guise_through_until_it_is_revoked,
     a_syn_in_pieces_is_dropped_and_later_pieces_pass,
     a_piece_without_flags_is_dropped_if_it_is_for_a_protected_port,
+    bytes_that_the_kernel_cuts_off_a_piece_are_not_read,
     a_chain_that_hides_the_ports_is_dropped,
     a_segment_cut_before_its_flags_is_dropped,
     datagrams_to_a_protected_port_are_left_to_the_firewall,
@@ -210,6 +211,20 @@ fn a_piece_without_flags_is_dropped_if_it_is_for_a_protected_port(site: &mut Sit
             site.left_to_the_kernel(&first);
         }
     }
+}
+
+/// The kernel shortens a fragment to a multiple of 8 bytes. What looks like flags behind that comes in the next fragment.
+fn bytes_that_the_kernel_cuts_off_a_piece_are_not_read(site: &mut Site) {
+    let mut frames = Vec::new();
+    for length in 14..16 {
+        let header = Ipv4 {
+            fragmentation: MORE_FRAGMENTS,
+            ..plain_v4()
+        };
+        let harmless = site.segment(Family::V4, SSH, ACK);
+        frames.push(site.tcp_v4(&header, &harmless[..length]));
+    }
+    site.dropped("fragment", &frames);
 }
 
 fn a_chain_that_hides_the_ports_is_dropped(site: &mut Site) {

@@ -29,7 +29,7 @@ fn with_their_lengths_left_as_they_were(site: &mut Site) {
     }
 }
 
-/// As if the sender had meant it: a payload of another length than a knock's.
+/// As if the sender had meant it: a payload of another length than a knock's, or a header that is cut short.
 fn with_lengths_that_fit(site: &mut Site) {
     for family in [Family::V4, Family::V6] {
         let knock = site.knock();
@@ -40,7 +40,7 @@ fn with_lengths_that_fit(site: &mut Site) {
         let whole = site.datagram(family, &knock);
         let headers = (0..8).map(|length| site.carry(family, &whole[..length]));
         let headers: Vec<_> = headers.collect();
-        site.left_to_the_kernel(&headers);
+        site.dropped("truncated", &headers);
         site.opened(&[site.carry(family, &whole)]);
     }
 }

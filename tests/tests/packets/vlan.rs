@@ -13,10 +13,12 @@ native_and_generic!(
     genuine_knocks_pass_inside_tags,
     priority_tags_do_not_hinder_a_knock,
     other_traffic_in_tags_is_left_alone,
-    three_tags_are_left_to_the_kernel,
+    no_number_of_priority_tags_gets_past_the_gate,
+    more_tags_than_anybody_needs_are_dropped,
+    a_frame_that_ends_within_a_tag_is_left_to_the_kernel,
 );
 
-/// All that the XDP program looks into.
+/// Tags as providers and customers use them.
 const FOLLOWED: [&[u16]; 8] = [
     &[CUSTOMER],
     &[PROVIDER],
@@ -27,6 +29,9 @@ const FOLLOWED: [&[u16]; 8] = [
     &[PROVIDER, PROVIDER],
     &[OLD_PROVIDER, OLD_PROVIDER],
 ];
+
+/// What the XDP program follows.
+const MOST: usize = 8;
 
 fn forged_knocks_are_dropped_inside_tags(site: &mut Site) {
     // Priority, drop eligibility and the number are of no interest.
@@ -67,14 +72,42 @@ fn other_traffic_in_tags_is_left_alone(site: &mut Site) {
     site.left_to_the_kernel(&frames);
 }
 
-fn three_tags_are_left_to_the_kernel(site: &mut Site) {
-    let kinds: [&[u16]; 3] = [
-        &[CUSTOMER; 3],
-        &[PROVIDER, PROVIDER, CUSTOMER],
-        &[OLD_PROVIDER, PROVIDER, CUSTOMER],
-    ];
-    let mut frames = tagged(site, &kinds, 7, Site::knock);
-    frames.extend(tagged(site, &kinds, 7, Site::forged));
+/// The kernel removes them one after the other, however many there are.
+fn no_number_of_priority_tags_gets_past_the_gate(site: &mut Site) {
+    let stacks: Vec<_> = (3..=MOST)
+        .flat_map(|count| [vec![CUSTOMER; count], vec![PROVIDER; count]])
+        .collect();
+    let stacks: Vec<_> = stacks.iter().map(Vec::as_slice).collect();
+    let frames = tagged(site, &stacks, 0, Site::forged);
+    site.dropped("auth", &frames);
+    let frames = tagged(site, &stacks, 0, Site::knock);
+    site.opened(&frames);
+}
+
+fn more_tags_than_anybody_needs_are_dropped(site: &mut Site) {
+    let stacks = [MOST + 1, MOST + 2, 40, 300].map(|count| vec![CUSTOMER; count]);
+    let stacks: Vec<_> = stacks.iter().map(Vec::as_slice).collect();
+    for vlan in [0, 7] {
+        for knock in [Site::knock, Site::forged] {
+            let frames = tagged(site, &stacks, vlan, knock);
+            site.dropped("header-chain", &frames);
+        }
+    }
+}
+
+fn a_frame_that_ends_within_a_tag_is_left_to_the_kernel(site: &mut Site) {
+    let mut frames = Vec::new();
+    for count in [1, 2, MOST] {
+        let tags = vec![
+            Tag {
+                kind: CUSTOMER,
+                vlan: 0
+            };
+            count
+        ];
+        let frame = site.link.tagged(&tags, IPV4, &[]);
+        frames.push(frame[..frame.len() - 2].to_vec());
+    }
     site.left_to_the_kernel(&frames);
 }
 
