@@ -32,7 +32,6 @@ use shares::Refusal;
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
-    thread::sleep,
     time::{Duration, SystemTime},
 };
 pub use takeover::Settlement;
@@ -48,8 +47,6 @@ const SWEEP: usize = 1024;
 
 /// The kernel begins to collect what has run out after a second, and needs a tenth of a second for a million.
 const COLLECTION: Duration = Duration::from_millis(1200);
-/// How many of them a knock waits for, when others change nftables, too.
-const COLLECTIONS: u32 = 3;
 
 /// Why a genuine knock opens nothing.
 #[derive(Debug, Error)]
@@ -78,6 +75,9 @@ pub enum LeaseError {
         /// In UTC.
         until: Timestamp,
     },
+    /// The lease sets are full of leases that have run out.
+    #[error("more leases have run out than the kernel has collected so far; try again in two seconds")]
+    Collecting,
     /// The kernel did not do it.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
@@ -122,6 +122,9 @@ pub struct Leases {
     recent: Recent,
     /// The rules could not be put back: nobody tries that again for a knock.
     broken: bool,
+    /// Until then nothing is opened, so that the kernel can collect what has run out. It starts over with each
+    /// transaction.
+    collected_at: u64,
 }
 
 impl Leases {
@@ -162,6 +165,9 @@ impl Leases {
         address: IpAddr,
         lease: Duration,
     ) -> Result<(), LeaseError> {
+        if clock::monotonic() < self.collected_at {
+            return Err(LeaseError::Collecting);
+        }
         let keys = keys(resource, address);
         let mut shared = keys.clone();
         shared.retain(|key| self.grants.of(key).any(|(other, _)| other != opener));
@@ -249,13 +255,15 @@ impl Leases {
             self.repair()?;
             opened = self.firewall.put(leases);
         }
-        for _ in 0..COLLECTIONS {
-            if !matches!(opened, Err(FirewallError::Full { .. })) {
-                break;
+        // The sets hold twice as many as may live, so the rest has run out.
+        if matches!(opened, Err(FirewallError::Full { .. })) {
+            let keys: Vec<_> = leases.iter().map(|lease| lease.key).collect();
+            let grants = &self.grants;
+            let living = || others::living(grants, &others::all(grants));
+            if !self.firewall.make_room(&keys, living)? {
+                self.collected_at = after(clock::monotonic(), COLLECTION);
+                return Err(LeaseError::Collecting);
             }
-            // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
-            // let it: each transaction makes it start over.
-            sleep(COLLECTION);
             opened = self.firewall.put(leases);
         }
         Ok(opened?)

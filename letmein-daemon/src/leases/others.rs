@@ -106,14 +106,14 @@ impl Leases {
 }
 
 /// The keys of all leases that live.
-fn all(grants: &Grants) -> Vec<LeaseKey> {
+pub(super) fn all(grants: &Grants) -> Vec<LeaseKey> {
     let now = clock::monotonic();
     let living = grants.leases().filter(|(_, end)| *end > now);
     living.map(|(key, _)| key).collect()
 }
 
 /// Those of these leases that live.
-fn living(grants: &Grants, keys: &[LeaseKey]) -> Vec<Lease> {
+pub(super) fn living(grants: &Grants, keys: &[LeaseKey]) -> Vec<Lease> {
     let now = clock::monotonic();
     keys.iter().filter_map(|key| grants.lease(key, now)).collect()
 }

@@ -2,14 +2,17 @@
 
 use super::{
     Grant, LeaseError, Leases, Opener, ROUNDING, SHORTEST, after, allowed::Allowed, cuts::Cuts,
-    grants::Grants, recent::Recent, shares::Shares,
+    grants::Grants, others::living, recent::Recent, shares::Shares,
 };
 use crate::{
     clock,
     config::Config,
     firewall::{Firewall, Lease, LeaseKey},
 };
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use tracing::info;
 
 /// Leases that are written in one transaction.
@@ -74,6 +77,7 @@ impl Leases {
             cuts: Cuts::default(),
             recent: Recent::default(),
             broken: false,
+            collected_at: 0,
         };
         let allowed = Allowed::by(config);
         let mut settlement = Settlement::default();
@@ -134,20 +138,39 @@ impl Leases {
     pub fn reinstate(&mut self) -> Result<(), LeaseError> {
         /// Leases in one transaction.
         const AT_ONCE: usize = 4096;
+        /// What is shorter by more than this was shortened.
+        const TOLERANCE: Duration = Duration::from_secs(1);
         self.repair()?;
         for keys in self.keys().chunks(AT_ONCE) {
-            let there: HashSet<_> = self
-                .firewall
-                .look_up(keys)?
-                .iter()
-                .map(|lease| lease.key)
-                .collect();
-            let missing: Vec<_> = keys.iter().copied().filter(|key| !there.contains(key)).collect();
+            let there = self.firewall.look_up(keys)?;
+            let there: HashMap<_, _> = there.iter().map(|lease| (lease.key, lease)).collect();
+            let (mut missing, mut changed) = (Vec::new(), Vec::new());
+            for lease in living(&self.grants, keys) {
+                match there.get(&lease.key) {
+                    None => missing.push(lease.key),
+                    Some(now)
+                        if now.remaining + TOLERANCE < lease.remaining || !same_holders(now, &lease) =>
+                    {
+                        changed.push(lease);
+                    }
+                    Some(_) => {}
+                }
+            }
             self.restore(&missing)?;
+            changed.retain(|lease| lease.remaining >= SHORTEST);
+            for leases in changed.chunks(TOGETHER) {
+                self.firewall.put(leases)?;
+            }
         }
         self.all_restored();
         Ok(())
     }
+}
+
+/// Whether the grants are of the same users.
+fn same_holders(one: &Lease, other: &Lease) -> bool {
+    let of = |lease: &Lease| -> BTreeSet<_> { lease.grants().map(|(opener, _)| opener).collect() };
+    of(one) == of(other)
 }
 
 /// The grants that the kernel has a record of, and those that it had no room for.
@@ -155,8 +178,8 @@ fn all_grants(lease: &Lease, before: Option<&Leases>, now: u64) -> Vec<(Opener, 
     let mut grants: Vec<(Opener, Duration)> = lease.grants().collect();
     let known = before.and_then(|before| before.grants.lease(&lease.key, now));
     for (opener, remaining) in known.iter().flat_map(Lease::grants) {
-        if remaining <= lease.remaining && !grants.iter().any(|(other, _)| *other == opener) {
-            grants.push((opener, remaining));
+        if !grants.iter().any(|(other, _)| *other == opener) {
+            grants.push((opener, remaining.min(lease.remaining)));
         }
     }
     grants

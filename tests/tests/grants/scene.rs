@@ -56,9 +56,10 @@ impl Scene {
             text += "ports = [\"tcp/22\"]\n";
         }
         for (number, user) in (1..).zip(USERS) {
-            text += &format!(
+            let section = format!(
                 "[users.{user}]\nid = \"{number}\"\nkey-file = \"alice.key\"\nresources = [\"ssh\"]\n"
             );
+            text.push_str(&section);
         }
         text
     }
