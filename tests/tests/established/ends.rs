@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The client's kernel leaves TCP to the test.
 const DEAF: &str =
     "table inet deaf { chain in { type filter hook input priority 0; meta l4proto tcp drop; }; }";
@@ -31,7 +31,7 @@ enum End {
 }
 
 /// The server closes the connection, the guest acknowledges that and no more, and the server has given up waiting: the
-/// case that conntrack calls CLOSE_WAIT.
+/// case that conntrack calls `CLOSE_WAIT`.
 fn begins_nothing_after(end: End) {
     let mut scene = Scene::new(&[]);
     scene.lab.client.run("nft", &[DEAF]).unwrap();

@@ -64,8 +64,9 @@ impl Guest {
         let mut found = HashMap::new();
         while found.len() < ports.len() {
             let frame = self.tap.receive(deadline).unwrap();
-            let frame = frame.unwrap_or_else(|| panic!("{} of {} came", found.len(), ports.len()));
-            if let Some(segment) = Segment::read(&frame).filter(&is_wanted)
+            assert!(frame.is_some(), "{} of {} came", found.len(), ports.len());
+            let segment = frame.and_then(|frame| Segment::read(&frame));
+            if let Some(segment) = segment.filter(&is_wanted)
                 && ports.contains(&segment.destination.port())
             {
                 found.entry(segment.destination.port()).or_insert(segment);
@@ -82,8 +83,8 @@ impl Guest {
         let mut missing = ports.clone();
         while !missing.is_empty() {
             let frame = self.tap.receive(deadline).unwrap();
-            let frame = frame.unwrap_or_else(|| panic!("nothing came at {missing:?}"));
-            let segment = Segment::read(&frame);
+            assert!(frame.is_some(), "nothing came at {missing:?}");
+            let segment = frame.and_then(|frame| Segment::read(&frame));
             if let Some(segment) = segment.filter(&is_wanted) {
                 missing.remove(&segment.destination.port());
             }

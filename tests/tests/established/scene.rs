@@ -109,7 +109,7 @@ impl Scene {
 
     /// Waits until the server and the host behind it have no connection left that is half closed.
     pub fn forgotten(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let lists = ["-c", "cat /proc/net/tcp /proc/net/tcp6"];
         // FIN_WAIT2 of the kernel's `net/tcp_states.h`.
         let waits = |line: &str| line.split_whitespace().nth(3) == Some("05");
