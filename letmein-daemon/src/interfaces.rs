@@ -94,12 +94,7 @@ impl Interfaces {
 }
 
 impl Interface {
-    fn look(
-        &mut self,
-        links: &mut Links,
-        gate: &RefCell<KernelGate>,
-        mode: Mode,
-    ) -> anyhow::Result<()> {
+    fn look(&mut self, links: &mut Links, gate: &RefCell<KernelGate>, mode: Mode) -> anyhow::Result<()> {
         let Some(link) = links.named(&self.name)? else {
             let before = self
                 .index

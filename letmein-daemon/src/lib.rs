@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod core_dumps;
+pub mod elsewhere;
 pub mod exchange;
 pub mod fair;
 pub mod firewall;

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, XdpMode},
-    forwarding, interfaces,
+    elsewhere, forwarding, interfaces,
     leases::Leases,
     netlink::{Link, Links},
     stacking::{self, Covered},
@@ -89,7 +89,12 @@ pub fn attach(config: &Config, gate: &mut KernelGate, mode: Mode, before: &[Stri
             attached => interfaces::tell("attached", &attached?),
         }
     }
-    gate.detach_others()
+    gate.detach_others()?;
+    let unheard = elsewhere::unheard(config).map_err(XdpError::Interfaces)?;
+    if let Some(text) = elsewhere::about_unheard(config, &unheard) {
+        warn!(event = "unheard", "{text}");
+    }
+    Ok(())
 }
 
 /// Which of these interfaces the program does not run on, as it sees their packets on another one.
@@ -116,7 +121,8 @@ fn from_below(names: &[String]) -> Result<Vec<&String>, XdpError> {
     Ok(sorted)
 }
 
-fn links() -> Result<Vec<Link>, XdpError> {
+/// All interfaces.
+pub(crate) fn links() -> Result<Vec<Link>, XdpError> {
     Links::open()
         .and_then(|mut links| links.all())
         .map_err(XdpError::Interfaces)

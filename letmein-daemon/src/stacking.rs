@@ -55,7 +55,12 @@ pub fn covered(links: &[Link], names: &[String]) -> Vec<Covered> {
     let mut covered = Vec::new();
     let ports: Vec<_> = listed
         .iter()
-        .map(|link| (*link, reaches(link, &|link, next| link.master == Some(next.index))))
+        .map(|link| {
+            (
+                *link,
+                reaches(link, &|link, next| link.master == Some(next.index)),
+            )
+        })
         .collect();
     let is_port = |link: &Link| {
         let above = ports.iter().find(|(port, _)| port.index == link.index);
@@ -77,7 +82,9 @@ pub fn covered(links: &[Link], names: &[String]) -> Vec<Covered> {
     };
     let is_part = |link: &Link| whole.iter().any(|other| is_above(link, other));
     for link in &whole {
-        let by = whole.iter().find(|other| is_above(link, other) && !is_part(other));
+        let by = whole
+            .iter()
+            .find(|other| is_above(link, other) && !is_part(other));
         covered.extend(by.map(|by| Covered {
             name: link.name.clone(),
             by: by.name.clone(),
@@ -88,6 +95,7 @@ pub fn covered(links: &[Link], names: &[String]) -> Vec<Covered> {
 }
 
 /// The numbers of all interfaces that receive packets which this one has received.
+#[must_use]
 pub fn same_packets_above(links: &[Link], link: &Link) -> BTreeSet<i32> {
     climb(links, link.index, |below| {
         next_above(links, below).map(|next| next.index).collect()
@@ -111,6 +119,21 @@ fn next_above<'a>(links: &'a [Link], link: &Link) -> impl Iterator<Item = &'a Li
         (master == Some(next.index) && MASTERS.contains(&kind))
             || (next.below == Some(index) && PARTS.contains(&kind))
     })
+}
+
+/// The interface that receives all that this one receives, as it is a port of it.
+#[must_use]
+pub fn hands_over_to<'a>(links: &'a [Link], link: &Link) -> Option<&'a Link> {
+    next_above(links, link).find(|next| link.master == Some(next.index))
+}
+
+/// The interface below, of whose packets this one receives a part.
+#[must_use]
+pub fn receives_from<'a>(links: &'a [Link], link: &Link) -> Option<&'a Link> {
+    let is_part = PARTS.contains(&link.kind.as_str());
+    links
+        .iter()
+        .find(|below| is_part && link.below == Some(below.index))
 }
 
 fn climb(links: &[Link], index: i32, next: impl Fn(&Link) -> Vec<i32>) -> BTreeSet<i32> {

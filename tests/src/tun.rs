@@ -4,6 +4,7 @@ use crate::lab::Host;
 use anyhow::Context as _;
 use nix::{
     errno::Errno,
+    libc::O_NONBLOCK,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     unistd::{read, write},
 };
@@ -57,7 +58,7 @@ impl Tun {
             let file = options
                 .read(true)
                 .write(true)
-                .custom_flags(nix::libc::O_NONBLOCK)
+                .custom_flags(O_NONBLOCK)
                 .open("/dev/net/tun")
                 .context("the tests need /dev/net/tun")?;
             let mut request = Ifreq {

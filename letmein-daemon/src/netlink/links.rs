@@ -208,7 +208,9 @@ pub(crate) fn read_link(payload: &[u8]) -> Option<Link> {
     }
     link.is_l3s = link.kind == "ipvlan" && ipvlan_mode(attributes) == Some(L3S);
     // Some interfaces are said to be below themselves.
-    link.below = link.below.filter(|below| !elsewhere && *below > 0 && *below != link.index);
+    link.below = link
+        .below
+        .filter(|below| !elsewhere && *below > 0 && *below != link.index);
     Some(link)
 }
 

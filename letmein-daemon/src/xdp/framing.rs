@@ -119,7 +119,11 @@ mod tests {
             ("gre", IPGRE, Framing::Carried),
             ("sit", SIT, Framing::Carried),
         ] {
-            assert_eq!(Framing::of(&link(kind, hardware)), Ok(framing), "{kind} {hardware}");
+            assert_eq!(
+                Framing::of(&link(kind, hardware)),
+                Ok(framing),
+                "{kind} {hardware}"
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, Way, count, wait_for_count};
 use letmein_tests::{
-    frames::{Ipv4, Ipv6, UDP, TCP, tcp, udp},
+    frames::{Ipv4, Ipv6, TCP, UDP, tcp, udp},
     lab::Outcome,
     silent,
     tun::{Tunnel, set_up},
@@ -11,7 +11,7 @@ use letmein_tests::{
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 
 const SYN: u8 = 0x02;
-/// `ARPHRD_ETHER`, `ARPHRD_SIT`, `ARPHRD_IPGRE` and `ARPHRD_INFINIBAND` of `linux/if_arp.h`.
+/// `ARPHRD_SIT`, `ARPHRD_IPGRE` and `ARPHRD_INFINIBAND` of `linux/if_arp.h`.
 const SIT: u16 = 776;
 const IPGRE: u16 = 778;
 const INFINIBAND: u16 = 32;
@@ -19,7 +19,7 @@ const INFINIBAND: u16 = 32;
 const SERVER6: Ipv6Addr = Ipv6Addr::new(0xFD77, 5, 0, 0, 0, 0, 0, 1);
 const CLIENT6: Ipv6Addr = Ipv6Addr::new(0xFD77, 5, 0, 0, 0, 0, 0, 2);
 
-fn ways<'a>(scene: &'a Scene) -> [Way<'a>; 2] {
+fn ways(scene: &Scene) -> [Way<'_>; 2] {
     ["10.77.5.1", "fd77:5::1"].map(|server| Way {
         client: &scene.lab.client,
         server,
@@ -82,9 +82,10 @@ fn what_a_tunnel_carries_is_judged() {
     let scene = Scene::new();
     let client: SocketAddr = "10.77.5.2:40000".parse().unwrap();
     let server: SocketAddr = "10.77.5.1:22".parse().unwrap();
-    let (client6, server6): (SocketAddr, SocketAddr) =
-        ((CLIENT6, 40_000).into(), (SERVER6, 22).into());
-    let v4 = |protocol, payload: &[u8]| Ipv4::new([10, 77, 5, 2].into(), [10, 77, 5, 1].into()).packet(protocol, payload);
+    let (client6, server6): (SocketAddr, SocketAddr) = ((CLIENT6, 40_000).into(), (SERVER6, 22).into());
+    let v4 = |protocol, payload: &[u8]| {
+        Ipv4::new([10, 77, 5, 2].into(), [10, 77, 5, 1].into()).packet(protocol, payload)
+    };
     let v6 = |protocol, payload: &[u8]| Ipv6::new(CLIENT6, SERVER6).packet(protocol, payload);
     let outer = |protocol, carried: &[u8]| v4(protocol, carried);
     let gre = |kind: u16, flags: u16, carried: &[u8]| {
@@ -129,7 +130,12 @@ fn what_a_tunnel_carries_is_judged() {
         };
         tunnel.near.send(&carried).unwrap();
         wait_for_count(&mut gate, &before, "genuine", 1);
-        gate.wait_for("opened").unwrap();
+        wait_until("it opens", || {
+            let leases = gate.operate("leases", &[]).unwrap().stdout;
+            String::from_utf8(leases).unwrap().contains("fd77:5::2")
+        });
+        let revoked = gate.operate("revoke", &["all"]).unwrap();
+        assert!(revoked.status.success(), "{revoked:?}");
         gate.stop().unwrap();
     }
 }
@@ -146,7 +152,8 @@ fn of_another_kind_when_it_comes_back() {
     ethernet.knocks_silently(&mut gate);
     scene.ip("link del to-peer1");
     let tunnel = Tunnel::new(&scene.lab.server, &scene.lab.client, "to-peer1").unwrap();
-    gate.wait_for("XDP program attached again to to-peer1, generic").unwrap();
+    gate.wait_for("XDP program attached again to to-peer1, generic")
+        .unwrap();
     for way in ways(&scene) {
         way.is_guarded(&mut gate);
     }
@@ -156,7 +163,8 @@ fn of_another_kind_when_it_comes_back() {
     gate.wait_for("to-peer1 is without the XDP program").unwrap();
     drop(tunnel);
     scene.lab.join(1).unwrap();
-    gate.wait_for("XDP program attached again to to-peer1, native").unwrap();
+    gate.wait_for("XDP program attached again to to-peer1, native")
+        .unwrap();
     wait_until("it is found again", || ethernet.letmein(&["knock"]) == 0);
     assert_eq!(ethernet.meets(), Outcome::Open);
     assert!(count(&gate.counters().unwrap(), "genuine") > 0);
@@ -179,7 +187,7 @@ fn without_pins_and_after_a_reload() {
             }
         })
         .collect::<String>();
-    for (configuration, silently) in [(configuration, true), (unpinned, false)] {
+    for (configuration, silently) in [(unpinned, false), (configuration, true)] {
         let letmeind = letmein_tests::letmeind::Letmeind::new(&scene.lab.server, &configuration).unwrap();
         let mut gate = letmeind.start().unwrap();
         let reloaded = gate.operate("reload", &[]).unwrap();
