@@ -1,10 +1,17 @@
 //! The BPF maps of the gate, and its view of them.
 
-use crate::{packet::Packet, parse::ip::Network};
+use crate::{
+    packet::Packet,
+    parse::{
+        ip::{Header, Network, PackedHeader},
+        udp,
+    },
+};
 use aya_ebpf::{
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    programs::XdpContext,
 };
 use letmein_common::{
     ResourceId, UserId,
@@ -57,7 +64,7 @@ static SILENT_KEYS: HashMap<UserId, KeyedStates> = HashMap::with_max_entries(1, 
 /// Nonces of the silent knocks that were accepted. The daemon pins it, so that it outlives a restart.
 #[map]
 static NONCES: LruHashMap<NonceKey, u8> = LruHashMap::with_max_entries(1, 0);
-/// Silent knocks for the daemon. A knock is 112 bytes and 8 of header.
+/// Silent knocks for the daemon. A knock is 128 bytes and 8 of header.
 #[map]
 static KNOCKS: RingBuf = RingBuf::with_byte_size(65_536, 0);
 /// One element, for each CPU its own.
@@ -203,19 +210,22 @@ fn acquainted(high: u64, low: u64, record: bool) -> bool {
     ACQUAINTED.get_ptr(network).is_some()
 }
 
-/// Hands a silent knock to the daemon.
+/// Hands a silent knock to the daemon: that of the packet with this header and datagram. It reads them once more, as what
+/// is needed on the way to the MAC has to be little.
 #[inline(never)]
-pub fn deliver(
-    source: &Address,
-    (user, resource): (UserId, ResourceId),
-    message: &[u8; silent::LEN],
-) -> Result<(), Reason> {
+pub fn deliver(ctx: &XdpContext, header: PackedHeader, datagram: usize, ids: u64) -> Result<(), Reason> {
+    let packet = Packet::of(ctx);
+    let header = Header::from(header);
+    let source = header.source(&packet).ok_or(Reason::Truncated)?;
+    let destination = header.destination(&packet).ok_or(Reason::Truncated)?;
+    let message: &[u8; silent::LEN] = packet.bytes(datagram + udp::LEN).ok_or(Reason::Truncated)?;
     let mut place = KNOCKS.reserve::<SilentKnock>(0).ok_or(Reason::Overrun)?;
     place.write(SilentKnock {
-        source: *source,
-        user,
-        resource,
+        source,
+        user: UserId((ids >> 32) as u32),
+        resource: ResourceId((ids & 0xFFFF_FFFF) as u32),
         message: *message,
+        destination,
     });
     place.submit(0);
     Ok(())

@@ -1,5 +1,6 @@
 //! What a silent knock does that has proved a key.
 
+use super::martian;
 use crate::{
     config::User,
     gatekeeper::{Gatekeeper, policy::Policy},
@@ -27,10 +28,38 @@ pub async fn act(gatekeeper: &Gatekeeper, knock: &SilentKnock) {
     } else {
         gatekeeper.warden.time()
     };
+    if !is_for_us(gatekeeper, &policy, knock) {
+        return;
+    }
     if let Some(action) = read(&policy, time, knock) {
         // The warden's log tells if it did not.
         let _outcome = gatekeeper.warden.ask(action).await;
     }
+}
+
+/// Whether the kernel would have delivered it. In doubt, it would not.
+fn is_for_us(gatekeeper: &Gatekeeper, policy: &Policy, knock: &SilentKnock) -> bool {
+    let source = IpAddr::from(knock.source);
+    let user = policy.user(knock.user).map_or("somebody", |user| &user.name);
+    match martian::check(&gatekeeper.routes, knock) {
+        Ok(Ok(())) => return true,
+        Ok(Err(martian)) => {
+            gatekeeper.count_martian();
+            warn!(
+                event = "refused",
+                user,
+                address = %source,
+                "a silent knock of {user} is refused: {martian}"
+            );
+        }
+        Err(error) => error!(
+            event = "refused",
+            user,
+            address = %source,
+            "a silent knock of {user} from {source} is refused, for the kernel does not tell whose its addresses are: {error}"
+        ),
+    }
+    false
 }
 
 /// What a genuine knock asks for.
