@@ -9,6 +9,7 @@ use crate::{
     tables::{self, Maps, setting},
 };
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     programs::XdpContext,
 };
@@ -83,7 +84,7 @@ fn silent(ctx: &XdpContext, tables: &Maps<'_>, datagram: &[u8; silent::LEN]) -> 
     let (user, resource) = gate::check_silent(tables, datagram)?;
     let ids = u64::from(user.0) << 32 | u64::from(resource.0);
     let network = tables.network;
-    tables::deliver(ctx, network.header.into(), network.transport, ids)
+    tables::deliver(ctx.as_ptr().cast(), network.header.into(), network.transport, ids)
 }
 
 /// The payload, if it is as long as the headers say.

@@ -8,6 +8,7 @@ use crate::{
     },
 };
 use aya_ebpf::{
+    bindings::xdp_md,
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
@@ -213,8 +214,9 @@ fn acquainted(high: u64, low: u64, record: bool) -> bool {
 /// Hands a silent knock to the daemon: that of the packet with this header and datagram. It reads them once more, as what
 /// is needed on the way to the MAC has to be little.
 #[inline(never)]
-pub fn deliver(ctx: &XdpContext, header: PackedHeader, datagram: usize, ids: u64) -> Result<(), Reason> {
-    let packet = Packet::of(ctx);
+pub fn deliver(ctx: *mut xdp_md, header: PackedHeader, datagram: usize, ids: u64) -> Result<(), Reason> {
+    // Or LLVM would read the pointers behind it in front of the call, and hand them over as numbers.
+    let packet = Packet::of(&XdpContext::new(core::hint::black_box(ctx)));
     let header = Header::from(header);
     let source = header.source(&packet).ok_or(Reason::Truncated)?;
     let destination = header.destination(&packet).ok_or(Reason::Truncated)?;

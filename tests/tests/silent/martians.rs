@@ -112,36 +112,31 @@ fn nothing_from_mars(xdp: &str) {
 }
 
 #[test]
-fn opens_anything_native() {
+fn open_nothing_with_native_xdp() {
     nothing_from_mars("native");
 }
 
 #[test]
-fn opens_anything_generic() {
+fn open_nothing_with_generic_xdp() {
     nothing_from_mars("generic");
 }
 
 /// What a socket gets, the kernel has delivered; but it may come from this machine itself.
 #[test]
-fn opens_anything_without_xdp() {
+fn open_nothing_without_xdp() {
     let scene = Scene::new();
     let mut gate = scene.start("rate = 0\nxdp = \"off\"", "1h");
     settle(10);
-    for to in [
-        "127.0.0.1:5800",
-        "[::1]:5800",
-        "10.77.1.1:5800",
-        "[fd77:1::1]:5800",
-    ] {
+    for to in ["127.0.0.1:5800", "[::1]:5800"] {
         send(&scene.lab.server, to.parse().unwrap(), &[&genuine()]).unwrap();
     }
-    counted(&mut gate, &[("genuine", 2), ("martian", 4)]);
+    counted(&mut gate, &[("genuine", 0), ("martian", 2)]);
     assert!(!leases(&gate).contains("ssh"));
 }
 
 /// A knock that names one, by a user who may name others.
 #[test]
-fn is_opened_for() {
+fn are_not_opened_for() {
     let scene = Scene::new();
     let configuration = scene.configuration("rate = 0", "1h").replace(
         "resources = [\"ssh\"]",
@@ -154,7 +149,6 @@ fn is_opened_for() {
         "240.0.0.1",
         "255.255.255.255",
         "::1",
-        "::",
         "ff02::1",
         "::10.77.1.2",
     ] {
@@ -163,8 +157,13 @@ fn is_opened_for() {
             ..Draft::default()
         };
         scene.knock(&[&draft.seal()]);
+        let nobody: IpAddr = nobody.parse().unwrap();
         gate.wait_for(&format!("{nobody} is no address to open for"))
             .unwrap();
     }
     assert!(!leases(&gate).contains("ssh"));
+}
+
+fn leases(gate: &Gate) -> String {
+    String::from_utf8(gate.operate("leases", &[]).unwrap().stdout).unwrap()
 }
