@@ -292,6 +292,8 @@ pub fn hand_over<T: Tables>(tables: &T, reason: Reason, answer_strangers: bool) 
         | Reason::HeaderChain
         | Reason::RateLimit
         | Reason::Budget
+        // Nobody could get the answer.
+        | Reason::Martian
         // Not for the gate.
         | Reason::Shield => false,
     }

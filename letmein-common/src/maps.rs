@@ -118,6 +118,8 @@ pub struct SilentKnock {
     pub resource: ResourceId,
     /// The knock.
     pub message: [u8; silent::LEN],
+    /// Where it was sent to. Unspecified if a socket received it: the kernel delivers it nothing that is for others.
+    pub destination: Address,
 }
 
 impl SilentKnock {
@@ -126,12 +128,14 @@ impl SilentKnock {
     pub fn from_bytes(record: &[u8]) -> Option<Self> {
         let (source, rest) = record.split_first_chunk::<16>()?;
         let (user, rest) = rest.split_first_chunk()?;
-        let (resource, message) = rest.split_first_chunk()?;
+        let (resource, rest) = rest.split_first_chunk()?;
+        let (message, destination) = rest.split_first_chunk()?;
         Some(Self {
             source: Address::v6(*source),
             user: UserId(u32::from_ne_bytes(*user)),
             resource: ResourceId(u32::from_ne_bytes(*resource)),
-            message: message.try_into().ok()?,
+            message: *message,
+            destination: Address::v6(destination.try_into().ok()?),
         })
     }
 }
@@ -276,7 +280,7 @@ const _: () = {
     assert!(size_of::<SaltKey>() == 8 + 4 + 4);
     assert!(size_of::<Tag>() == 16 + 2 * 8 + 2 * 4);
     assert!(size_of::<NonceKey>() == 16 + 4 + 4);
-    assert!(size_of::<SilentKnock>() == 16 + 2 * 4 + silent::LEN);
+    assert!(size_of::<SilentKnock>() == 2 * 16 + 2 * 4 + silent::LEN);
     assert!(size_of::<PermitKey>() == 4 + 4);
     assert!(size_of::<PendingKey>() == 16 + 4 * 4);
     assert!(size_of::<Pending>() == 32 + 8);

@@ -66,6 +66,9 @@ reasons! {
     NotPermitted => "not-permitted",
     /// No knock: a TCP SYN, or a datagram, for a shielded port, and its source holds no lease.
     Shield => "shield",
+    /// From an address that nobody on a network has; or a genuine silent knock that comes from an address of this machine,
+    /// or was not sent to one.
+    Martian => "martian",
 }
 
 /// One set of counters, per CPU in the kernel. The daemon sums them.

@@ -199,7 +199,7 @@ fn operators(
     reloads: mpsc::Sender<Asked>,
 ) {
     let probe = match &running.kernel {
-        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel)),
+        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel), Rc::clone(&running.gatekeeper)),
         None => operator::Probe::Gatekeeper(Rc::clone(&running.gatekeeper)),
     };
     let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe, reloads));
@@ -322,7 +322,11 @@ async fn until_stopped(
             continue;
         };
         let now = match &running.kernel {
-            Some(kernel) => kernel.borrow().counters()?,
+            Some(kernel) => {
+                let mut counters = kernel.borrow().counters()?;
+                counters.add(&counted?);
+                counters
+            }
             None => counted?,
         };
         if asked || now != reported {

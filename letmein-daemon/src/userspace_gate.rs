@@ -127,6 +127,10 @@ impl UserspaceGate {
             address: source.ip().to_canonical().into(),
             port: source.port(),
         };
+        if tables.address.is_martian() {
+            self.count(&tables, Err(Reason::Martian));
+            return Verdict::Drop;
+        }
         let is_silent = datagram.len() == silent::LEN;
         let answer_strangers = policy.gate.error_policy == ErrorPolicy::Always;
         if policy.gate.udp && !(policy.gate.silent && is_silent) {
@@ -151,6 +155,7 @@ impl UserspaceGate {
                 user,
                 resource,
                 message: *message,
+                destination: Address::v6([0; 16]),
             })
         })
     }

@@ -1,11 +1,18 @@
 //! The BPF maps of the gate, and its view of them.
 
-use crate::{packet::Packet, parse::ip::Network};
+use crate::{
+    packet::Packet,
+    parse::{
+        ip::{Header, Network, PackedHeader},
+        udp,
+    },
+};
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_NO_PREALLOC, xdp_md},
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    programs::XdpContext,
 };
 use letmein_common::{
     ResourceId, UserId,
@@ -263,19 +270,23 @@ fn awaited(high: u64, low: u64, port: u16, user: UserId, resource: ResourceId) -
     PENDING.get_ptr_mut(exchange).unwrap_or(core::ptr::null_mut())
 }
 
-/// Hands a silent knock to the daemon.
+/// Hands a silent knock to the daemon: that of the packet with this header and datagram. It reads them once more, as what
+/// is needed on the way to the MAC has to be little.
 #[inline(never)]
-pub fn deliver(
-    source: &Address,
-    (user, resource): (UserId, ResourceId),
-    message: &[u8; silent::LEN],
-) -> Result<(), Reason> {
+pub fn deliver(ctx: *mut xdp_md, header: PackedHeader, datagram: usize, ids: u64) -> Result<(), Reason> {
+    // Or LLVM would read the pointers behind it in front of the call, and hand them over as numbers.
+    let packet = Packet::of(&XdpContext::new(core::hint::black_box(ctx)));
+    let header = Header::from(header);
+    let source = header.source(&packet).ok_or(Reason::Truncated)?;
+    let destination = header.destination(&packet).ok_or(Reason::Truncated)?;
+    let message: &[u8; silent::LEN] = packet.bytes(datagram + udp::LEN).ok_or(Reason::Truncated)?;
     let mut place = KNOCKS.reserve::<SilentKnock>(0).ok_or(Reason::Overrun)?;
     place.write(SilentKnock {
-        source: *source,
-        user,
-        resource,
+        source,
+        user: UserId((ids >> 32) as u32),
+        resource: ResourceId((ids & 0xFFFF_FFFF) as u32),
         message: *message,
+        destination,
     });
     place.submit(0);
     Ok(())

@@ -48,6 +48,13 @@ pub struct Kernel {
     counters: Counters,
 }
 
+/// The program by itself, for this configuration.
+#[expect(clippy::expect_used, reason = "without root there is nothing to fuzz")]
+pub fn program(config: &Config) -> KernelGate {
+    let object = Object::embedded().expect("cargo xtask build-ebpf comes first");
+    KernelGate::load(object, &loading::plan(config, LEASES)).expect("loading takes root")
+}
+
 #[expect(
     clippy::expect_used,
     reason = "without root or with a program that cannot be loaded there is nothing to fuzz"
@@ -56,8 +63,7 @@ impl Kernel {
     /// Loads the program. Nothing is attached to any interface.
     pub fn load(config: &Config) -> Self {
         stay();
-        let object = Object::embedded().expect("cargo xtask build-ebpf comes first");
-        let mut gate = KernelGate::load(object, &loading::plan(config, LEASES)).expect("loading takes root");
+        let mut gate = program(config);
         for change in scene::tags(config) {
             gate.change_tag(&change).expect("there is room for the tags");
         }
@@ -150,7 +156,7 @@ impl Kernel {
 
 /// Keeps this thread on one CPU, on which the program then always runs: each has budgets of its own.
 #[expect(clippy::expect_used, reason = "without it, both sides would not count alike")]
-fn stay() {
+pub fn stay() {
     let this = Pid::from_raw(0);
     let allowed = sched_getaffinity(this).expect("a thread can be asked where it may run");
     let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or(false));

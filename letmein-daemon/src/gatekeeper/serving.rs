@@ -13,15 +13,25 @@ use crate::{
     exchange::Exchanges,
     fair::{Place, Rate, Table},
     logging::refusals,
+    netlink::Routes,
     quota::{LOOK_EVERY, Told},
     silent,
     userspace_gate::UserspaceGate,
 };
 use anyhow::Context as _;
 use letmein_common::{
-    UserId, maps::SaltKey, reason::Counters, sample::Refused, wire::challenge::Message,
+    UserId,
+    maps::SaltKey,
+    reason::{Counters, Reason},
+    sample::Refused,
+    wire::challenge::Message,
 };
-use std::{cell::RefCell, net::IpAddr, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    time::Duration,
+};
 use tokio::{
     task::{AbortHandle, coop::consume_budget, spawn_local},
     time::{MissedTickBehavior, interval, sleep},
@@ -55,6 +65,10 @@ pub struct Gatekeeper {
     policy: RefCell<Rc<Policy>>,
     /// What ends when another policy comes.
     tasks: RefCell<Vec<AbortHandle>>,
+    /// Whom to ask whose an address is.
+    pub routes: Rc<Routes>,
+    /// Genuine silent knocks that were refused for their addresses.
+    martians: Cell<u64>,
 }
 
 impl Gatekeeper {
@@ -63,6 +77,7 @@ impl Gatekeeper {
     pub(super) fn apply(
         before: Option<Rc<Self>>,
         warden: &Rc<Warden>,
+        routes: &Rc<Routes>,
         delivery: Delivery,
     ) -> anyhow::Result<Rc<Self>> {
         let policy = Rc::new(delivery.policy.context("the warden has sent no policy")?);
@@ -71,13 +86,13 @@ impl Gatekeeper {
                 gatekeeper.change(&policy);
                 gatekeeper
             }
-            None => Rc::new(Self::new(Rc::clone(warden), &policy)),
+            None => Rc::new(Self::new(Rc::clone(warden), Rc::clone(routes), &policy)),
         };
         gatekeeper.serve(&policy, delivery.udp, delivery.tcp, delivery.knocks);
         Ok(gatekeeper)
     }
 
-    fn new(warden: Rc<Warden>, policy: &Rc<Policy>) -> Self {
+    fn new(warden: Rc<Warden>, routes: Rc<Routes>, policy: &Rc<Policy>) -> Self {
         let gate = &policy.gate;
         Self {
             warden,
@@ -93,6 +108,8 @@ impl Gatekeeper {
             userspace: RefCell::new(gate.in_userspace.then(|| Rc::new(UserspaceGate::new(policy)))),
             policy: RefCell::new(Rc::clone(policy)),
             tasks: RefCell::default(),
+            routes,
+            martians: Cell::default(),
         }
     }
 
@@ -217,11 +234,19 @@ impl Gatekeeper {
         self.userspace.borrow().clone()
     }
 
-    /// What was counted here: nothing where the XDP program counts.
+    /// What was counted here: little where the XDP program counts.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.userspace()
-            .map_or_else(Counters::default, |gate| gate.counters())
+        let userspace = self.userspace();
+        let mut counters = userspace.map_or_else(Counters::default, |gate| gate.counters());
+        let martians = &mut counters.refused[Reason::Martian as usize];
+        *martians = martians.wrapping_add(self.martians.get());
+        counters
+    }
+
+    /// Counts a genuine silent knock that is refused for its addresses.
+    pub fn count_martian(&self) {
+        self.martians.set(self.martians.get().wrapping_add(1));
     }
 
     /// Some of what was refused here since this was called last.
