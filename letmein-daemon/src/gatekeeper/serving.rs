@@ -17,9 +17,7 @@ use crate::{
     userspace_gate::UserspaceGate,
 };
 use anyhow::Context as _;
-use letmein_common::{
-    UserId, maps::SaltKey, reason::Counters, sample::Refused, wire::challenge::Message,
-};
+use letmein_common::{UserId, maps::SaltKey, reason::Counters, sample::Refused, wire::challenge::Message};
 use std::{cell::RefCell, net::IpAddr, rc::Rc, time::Duration};
 use tokio::{
     task::{AbortHandle, coop::consume_budget, spawn_local},
