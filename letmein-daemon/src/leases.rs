@@ -96,6 +96,7 @@ impl LeaseError {
             Self::Over { .. } => "the user's time is over",
             Self::Firewall(_) => "the firewall cannot be changed",
             Self::Shield(_) => "the shield cannot be told",
+            Self::Collecting => "the kernel is still collecting what has run out",
         }
     }
 }

@@ -125,7 +125,12 @@ impl Server {
     fn answer(&self, origin: Origin, datagram: &[u8]) -> Option<[u8; LEN]> {
         let policy = self.gatekeeper.policy();
         if let Some(gate) = self.gatekeeper.userspace() {
-            let verdict = gate.judge(&policy, &self.gatekeeper.exchanges.borrow(), origin.peer, datagram);
+            let verdict = gate.judge(
+                &policy,
+                &self.gatekeeper.exchanges.borrow(),
+                origin.peer,
+                datagram,
+            );
             match verdict {
                 Verdict::Pass => {}
                 Verdict::Drop => return None,

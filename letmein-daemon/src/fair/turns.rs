@@ -142,7 +142,10 @@ mod tests {
         assert!(!is_called(&mut alice));
         drop(greedy.pop_front());
         assert!(is_called(&mut alice));
-        assert_eq!(greedy.iter_mut().map(is_called).filter(|called| *called).count(), 1);
+        assert_eq!(
+            greedy.iter_mut().map(is_called).filter(|called| *called).count(),
+            1
+        );
     }
 
     #[test]
@@ -177,7 +180,10 @@ mod tests {
         assert!(is_called(&mut next));
         drop(next);
         let room = turns.0.borrow();
-        assert_eq!((room.taken, room.served, room.waiting.len(), room.order.len()), (0, 0, 0, 0));
+        assert_eq!(
+            (room.taken, room.served, room.waiting.len(), room.order.len()),
+            (0, 0, 0, 0)
+        );
     }
 
     #[tokio::test]

@@ -6,13 +6,13 @@ use crate::{
     fair::{Place, Turns},
     requests::{Action, FromGatekeeper, Outcome, Request},
 };
+use letmein_common::UserId;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
     time::Duration,
 };
-use letmein_common::UserId;
 use tokio::sync::oneshot;
 use tracing::error;
 

@@ -50,9 +50,10 @@ pub async fn tell_the_rest() {
         clock.tick().await;
         let rest = REFUSALS.with_borrow_mut(|refusals| refusals.take_rest(clock::monotonic()));
         for (kind, name, count) in rest {
-            match name {
-                Some(name) => warn!(event = "refused", user = name, "{count} more refusals of {name}: {kind}"),
-                None => warn!(event = "refused", "{count} more refusals: {kind}"),
+            if let Some(name) = name {
+                warn!(event = "refused", user = name, "{count} more refusals of {name}: {kind}");
+            } else {
+                warn!(event = "refused", "{count} more refusals: {kind}");
             }
         }
     }
@@ -82,16 +83,12 @@ impl Refusals {
             name: user.map(|(_, name)| name.to_owned()),
             ..Told::default()
         });
-        match limit().take(told.arrival, now) {
-            Some(arrival) => {
-                told.arrival = arrival;
-                Some(Untold(std::mem::take(&mut told.untold)))
-            }
-            None => {
-                told.untold += 1;
-                None
-            }
-        }
+        let Some(arrival) = limit().take(told.arrival, now) else {
+            told.untold += 1;
+            return None;
+        };
+        told.arrival = arrival;
+        Some(Untold(std::mem::take(&mut told.untold)))
     }
 
     /// What may be told now, and forgets of whom there is nothing to tell.
@@ -131,12 +128,17 @@ mod tests {
     fn a_few_in_full_then_one_now_and_then() {
         let mut refusals = Refusals::default();
         let start = 1 << 40;
-        let lines = (0..1000).filter_map(|_| refusals.count("rate", MALLORY, start)).count();
+        let lines = (0..1000)
+            .filter_map(|_| refusals.count("rate", MALLORY, start))
+            .count();
         assert_eq!(lines, 5);
         // Others, and other kinds, are told all the same.
         assert_eq!(refusals.count("rate", ALICE, start), Some(Untold(0)));
         assert_eq!(refusals.count("limit", MALLORY, start), Some(Untold(0)));
-        assert_eq!(refusals.count("rate", MALLORY, start + 10 * SECOND), Some(Untold(995)));
+        assert_eq!(
+            refusals.count("rate", MALLORY, start + 10 * SECOND),
+            Some(Untold(995))
+        );
         assert_eq!(refusals.count("rate", MALLORY, start + 11 * SECOND), None);
     }
 

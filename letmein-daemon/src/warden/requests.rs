@@ -78,7 +78,11 @@ impl Doer {
             }
             Allowed::Open(user, resource, address, lease) => {
                 spend(&mut self.opens, user.id, now)?;
-                let opened = self.state.leases.borrow_mut().open(user, resource, address, lease);
+                let opened = self
+                    .state
+                    .leases
+                    .borrow_mut()
+                    .open(user, resource, address, lease);
                 Ok(is_done(opened, user, resource, address))
             }
             Allowed::Close(user, resource, address) => {

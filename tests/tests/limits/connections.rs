@@ -122,7 +122,11 @@ const CROWD: usize = 3 * PLACES;
 /// client says a message more. `source` has the number of each.
 fn crowded(gate: &str, gate_of_other: &str, network: &str, source: impl Fn(usize) -> String) {
     let lab = Lab::new().unwrap();
-    let gateway = if gate.starts_with('[') { "fd77:2::2" } else { "10.77.2.2" };
+    let gateway = if gate.starts_with('[') {
+        "fd77:2::2"
+    } else {
+        "10.77.2.2"
+    };
     let route = ["route", "add", network, "via", gateway];
     lab.server.run("ip", &route).unwrap();
     let local = ["route", "add", "local", network, "dev", "lo"];
@@ -167,9 +171,12 @@ fn all_of_one_network_keep_nobody_else_out() {
 /// Each of them is a source with a share of its own.
 #[test]
 fn all_of_one_network_keep_nobody_else_out_ipv6() {
-    crowded("[fd77:1::1]:5800", "[fd77:2::1]:5800", "fd88:0:1::/48", |number| {
-        format!("fd88:0:1:{number:02x}00::1")
-    });
+    crowded(
+        "[fd77:1::1]:5800",
+        "[fd77:2::1]:5800",
+        "fd88:0:1::/48",
+        |number| format!("fd88:0:1:{number:02x}00::1"),
+    );
 }
 
 /// A byte now and then does not keep a connection: the whole exchange has one `control-timeout`.

@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn the_oldest_of_the_fullest_of_the_fullest_makes_way() {
         let mut crowd = Crowd::default();
-        for (age, names) in [[1, 1], [2, 1], [2, 2], [2, 2], [2, 1], [2, 2]].iter().enumerate() {
+        for (age, names) in [[1, 1], [2, 1], [2, 2], [2, 2], [2, 1], [2, 2]]
+            .iter()
+            .enumerate()
+        {
             crowd.add(&path(names), age as u64, age);
         }
         // Of the second network's second, which has three, then two and was joined last; then the first, which has two.

@@ -64,7 +64,9 @@ async fn one_network_pushes_out_nobody_of_another() {
         let mut last = None;
         for number in 0..2560_u32 {
             let byte = number % 256;
-            let source = strangers.replace("XX", &format!("{byte:02x}")).replace("YY", &byte.to_string());
+            let source = strangers
+                .replace("XX", &format!("{byte:02x}"))
+                .replace("YY", &byte.to_string());
             last = Some(connect(&mut connections, &source));
         }
         for guest in &guests {
@@ -74,7 +76,10 @@ async fn one_network_pushes_out_nobody_of_another() {
         assert_eq!((connections.strangers.len(), connections.paths.len()), (32, 32));
         // A newcomer is let in, and stays.
         let newcomer = connect(&mut connections, "203.0.113.1");
-        connect(&mut connections, &strangers.replace("XX", "00").replace("YY", "9"));
+        connect(
+            &mut connections,
+            &strangers.replace("XX", "00").replace("YY", "9"),
+        );
         assert!(!is_over(&newcomer).await);
     }
 }
@@ -97,7 +102,9 @@ async fn strangers_push_out_nobody_who_has_proved_a_key() {
 async fn a_user_with_many_connections_pushes_out_nobody() {
     let mut connections = connections(9, 4);
     let alice = knock(&mut connections, "192.0.2.1", ALICE);
-    let mallorys: Vec<_> = (0..500).map(|_| knock(&mut connections, "198.51.100.1", MALLORY)).collect();
+    let mallorys: Vec<_> = (0..500)
+        .map(|_| knock(&mut connections, "198.51.100.1", MALLORY))
+        .collect();
     assert!(!is_over(&alice).await && is_over(&mallorys[0]).await);
     // She has all the rest, and strangers get a half of that back.
     assert_eq!(connections.users.largest(), Some((8, MALLORY)));
