@@ -11,6 +11,7 @@ mod clock;
 mod forged;
 mod invisible;
 mod lease;
+mod quota;
 mod replay;
 mod scene;
 mod waiting;
