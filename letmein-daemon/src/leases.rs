@@ -26,7 +26,6 @@ use recent::Recent;
 use std::{
     collections::HashMap,
     net::IpAddr,
-    thread::sleep,
     time::{Duration, SystemTime},
 };
 pub use takeover::Settlement;
@@ -40,8 +39,6 @@ const SWEEP: usize = 1024;
 
 /// The kernel begins to collect what has run out after a second, and needs a tenth of a second for a million.
 const COLLECTION: Duration = Duration::from_millis(1200);
-/// How many of them a knock waits for, when others change nftables, too.
-const COLLECTIONS: u32 = 3;
 
 /// Why a genuine knock opens nothing.
 #[derive(Debug, Error)]
@@ -58,6 +55,9 @@ pub enum LeaseError {
         /// In UTC.
         until: Timestamp,
     },
+    /// The lease sets are full of leases that have run out.
+    #[error("more leases have run out than the kernel has collected so far; try again in two seconds")]
+    Collecting,
     /// The kernel did not do it.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
@@ -89,6 +89,9 @@ pub struct Leases {
     recent: Recent,
     /// The rules could not be put back: nobody tries that again for a knock.
     broken: bool,
+    /// Until then nothing is opened, so that the kernel can collect what has run out. It starts over with each
+    /// transaction.
+    collected_at: u64,
 }
 
 impl Leases {
@@ -243,19 +246,23 @@ impl Leases {
         lease: Duration,
         opener: Opener,
     ) -> Result<(), LeaseError> {
+        if clock::monotonic() < self.collected_at {
+            return Err(LeaseError::Collecting);
+        }
         let mut opened = self.firewall.open_for(keys, lease, opener);
         // Somebody has just flushed the ruleset, and nobody has come to put it back.
         if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
             self.repair()?;
             opened = self.firewall.open_for(keys, lease, opener);
         }
-        for _ in 0..COLLECTIONS {
-            if !matches!(opened, Err(FirewallError::Full { .. })) {
-                break;
+        // The sets hold twice as many as may live, so the rest has run out.
+        if matches!(opened, Err(FirewallError::Full { .. })) {
+            let ends = &self.ends;
+            let living = || others::living(ends, ends.iter().map(|(key, _)| key));
+            if !self.firewall.make_room(keys, living)? {
+                self.collected_at = after(clock::monotonic(), COLLECTION);
+                return Err(LeaseError::Collecting);
             }
-            // The set holds twice as many as may live, so the rest has run out. The kernel would collect it if we
-            // let it: each transaction makes it start over.
-            sleep(COLLECTION);
             opened = self.firewall.open_for(keys, lease, opener);
         }
         Ok(opened?)

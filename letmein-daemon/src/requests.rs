@@ -46,6 +46,8 @@ const COUNT: u32 = 12;
 const CLOCK: u32 = 13;
 const SAMPLE: u32 = 14;
 const HAS_SAMPLED: u32 = 15;
+const PREPARE: u32 = 20;
+const DISCARD: u32 = 21;
 
 /// What the gatekeeper asks the warden to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +126,7 @@ pub struct Request {
 pub enum FromGatekeeper {
     /// It wants something done.
     Request(Request),
-    /// It works by the configuration with this number.
+    /// It has done what it was told about its configuration under this number.
     Configured(u64),
     /// What it was asked for under this number.
     Counters(u64, Counters),
@@ -145,6 +147,10 @@ pub enum ToGatekeeper {
     Tcp,
     /// The ring buffer with silent knocks, and the size of its data, for the next `Apply`.
     Ring(u64),
+    /// Say under this number that what has come since the last `Apply` is complete and understood.
+    Prepare(u64),
+    /// Forget what has come since the last `Apply`; then confirm this number.
+    Discard(u64),
     /// Work by what has come since the last one, and by nothing else; then confirm this number.
     Apply(u64),
     /// Tell the counters, under this number.
@@ -316,6 +322,8 @@ impl ToGatekeeper {
             Self::Udp => (UDP, 0, 0),
             Self::Tcp => (TCP, 0, 0),
             Self::Ring(size) => (RING, 0, size),
+            Self::Prepare(number) => (PREPARE, number, 0),
+            Self::Discard(number) => (DISCARD, number, 0),
             Self::Apply(number) => (APPLY, number, 0),
             Self::Count(number) => (COUNT, number, 0),
             Self::Clock(offset) => (CLOCK, 0, offset.cast_unsigned()),
@@ -339,6 +347,8 @@ impl ToGatekeeper {
             ((UDP, 0), 0) => Self::Udp,
             ((TCP, 0), 0) => Self::Tcp,
             ((RING, 0), size) => Self::Ring(size),
+            ((PREPARE, number), 0) => Self::Prepare(number),
+            ((DISCARD, number), 0) => Self::Discard(number),
             ((APPLY, number), 0) => Self::Apply(number),
             ((COUNT, number), 0) => Self::Count(number),
             ((CLOCK, 0), offset) => Self::Clock(offset.cast_signed()),

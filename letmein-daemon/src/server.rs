@@ -12,7 +12,7 @@ use crate::{
     sandbox::{self, Account, Files},
     silent,
     trial::{Before, on_trial},
-    warden::{Doer, Followed, Gatekeeper, Running, Sockets},
+    warden::{Doer, Failure, Followed, Gatekeeper, Running, Sockets},
     xdp::{self, KernelGate, Object},
 };
 use anyhow::anyhow;
@@ -22,7 +22,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
     task::{LocalSet, spawn_local},
-    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tracing::{error, info, warn};
 
@@ -34,6 +34,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Within this time after the gatekeeper has ended, it is known how.
 const MOMENT: Duration = Duration::from_secs(2);
+
+/// How long an operator's answer may take to leave before the process ends.
+const TELLING: Duration = Duration::from_millis(200);
 
 /// What all tasks of the warden share.
 pub struct State {
@@ -76,7 +79,7 @@ pub fn run(config: Config, trial: Option<Duration>) -> anyhow::Result<()> {
     let instance = Instance::claim()?;
     let serving = async {
         match trial {
-            None => serve(config, account, &instance).await,
+            None => Box::pin(serve(config, account, &instance)).await,
             Some(time) => {
                 let before = Before::of(&config);
                 on_trial(before?, time, |_confirmation| serve(config, account, &instance)).await
@@ -140,9 +143,10 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         .as_mut()
         .filter(|kernel| config.gate.silent && kernel.remembers());
     let tags = recording.map(|kernel| silent::begin(&config, None, &mut |change| kernel.change_tag(change)));
-    let mut interfaces = None;
+    let (mut interfaces, mut messages) = (None, None);
     if let (Some(kernel), Some(mode)) = (&mut kernel, loading::mode(&config)) {
         interfaces = Some(Interfaces::listen(&config.gate.interfaces, mode)?);
+        messages = kernel.messages(log::logger())?;
         loading::attach(&config, kernel, mode, &[])?;
     }
     let gatekeeper = Rc::new(Gatekeeper::start(&config, account)?);
@@ -161,8 +165,9 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
         watch,
         interfaces,
         tags,
+        messages,
     };
-    let running = Running::new(state, kernel, gatekeeper, sockets, followed)?;
+    let running = Running::new(state, kernel, gatekeeper, sockets, followed);
     spawn_local(sweep(Rc::clone(&running.state)));
     let (reloads, asked) = operator::reload::channel();
     operators(&running, for_operators, for_metrics, reloads);
@@ -279,14 +284,23 @@ async fn until_stopped(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
-                // Nobody waits to be told.
-                let _logged = reload(running, &mut ended).await?;
+                // Nobody else waits to be told.
+                if let Err(failure @ Failure::Fatal(_)) = reload(running, &mut ended).await? {
+                    return Err(failure.told());
+                }
                 continue;
             }
             Some(operator) = asked_to_reload.recv() => {
                 let outcome = reload(running, &mut ended).await?;
+                let fatal = matches!(outcome, Err(Failure::Fatal(_)));
+                let outcome = outcome.map_err(Failure::told);
+                let told = outcome.as_ref().err().map(|error| anyhow!("{error:#}"));
                 // The operator may have gone meanwhile.
                 let _unheard = operator.send(outcome);
+                if let Some(error) = told.filter(|_| fatal) {
+                    sleep(TELLING).await;
+                    return Err(error);
+                }
                 continue;
             }
             why = &mut ended => return Err(reason(why)),
@@ -330,11 +344,11 @@ async fn until_stopped(
     Ok(())
 }
 
-/// Reads the configuration again. Fails only if the gatekeeper has ended.
+/// Reads the configuration again. The outer error is that the gatekeeper has ended.
 async fn reload(
     running: &Running,
     ended: &mut oneshot::Receiver<anyhow::Error>,
-) -> anyhow::Result<anyhow::Result<Reloaded>> {
+) -> anyhow::Result<Result<Reloaded, Failure>> {
     notify::reloading();
     let outcome = tokio::select! {
         why = ended => return Err(reason(why)),
@@ -342,7 +356,9 @@ async fn reload(
     };
     match &outcome {
         Ok(_) => tell_ready(running),
-        Err(error) => {
+        // The process ends with this error.
+        Err(Failure::Fatal(_)) => {}
+        Err(Failure::Refused(error)) => {
             error!(
                 event = "reload-refused",
                 "the configuration goes on as it was: {error:#}"

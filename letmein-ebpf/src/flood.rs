@@ -1,6 +1,6 @@
-//! A packet generator for `cargo xtask bench flood`: run on live frames by `BPF_PROG_TEST_RUN`, it gives each copy of a
-//! template a source of its own and random bytes, and sends it out of an interface. One core sends more than sockets can.
-//! Nothing attaches it.
+//! A packet generator for `cargo xtask bench flood` and `bench fairness`: run on live frames by `BPF_PROG_TEST_RUN`, it
+//! gives each copy of a template a random source, or the one that it is told, and random bytes, and sends it out of an
+//! interface. One core sends more than sockets can. Nothing attaches it.
 
 #![no_std]
 #![no_main]
@@ -42,6 +42,10 @@ static IP_SUM: u32 = 0;
 // SAFETY: aya finds it by its name, which nothing else in the object has.
 #[unsafe(no_mangle)]
 static TCP_SUM: u32 = 0;
+/// The source of every packet; 0 for one at random in each.
+// SAFETY: aya finds it by its name, which nothing else in the object has.
+#[unsafe(no_mangle)]
+static SOURCE: u32 = 0;
 
 /// Offsets in an Ethernet frame with IPv4 and no options.
 const IP_CHECKSUM: usize = 24;
@@ -70,7 +74,11 @@ fn send(ctx: &XdpContext) -> Option<u32> {
     // SAFETY: a helper without arguments.
     let mut seed = unsafe { u64::from(bpf_get_prandom_u32()) << 32 | u64::from(bpf_get_prandom_u32()) };
     let random = next(&mut seed);
-    let (address, port) = (source(random), low(random >> 32) | 1024);
+    let address = match setting!(SOURCE) {
+        0 => source(random),
+        fixed => fixed,
+    };
+    let port = low(random >> 32) | 1024;
     write(ctx, IP_SOURCE, address.to_be())?;
     write(ctx, SOURCE_PORT, port.to_be())?;
     let words = [low(u64::from(address >> 16)), low(address.into())];

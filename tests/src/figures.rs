@@ -58,22 +58,27 @@ impl Figures {
         Ok(())
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "a place among a handful of samples"
-    )]
     fn quantile(&self, name: &str, quantile: f64) -> f64 {
         let Some(series) = self.0.iter().find(|series| series.name == name) else {
             return f64::NAN;
         };
         let mut sorted = series.samples.clone();
         sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().saturating_sub(1);
-        let place = (last as f64 * quantile).round() as usize;
-        sorted.get(place).copied().unwrap_or(f64::NAN)
+        self::quantile(&sorted, quantile).unwrap_or(f64::NAN)
     }
+}
+
+/// A quantile of sorted samples; none if there are none.
+#[must_use]
+pub fn quantile(sorted: &[f64], quantile: f64) -> Option<f64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a place among some hundred samples"
+    )]
+    let place = (sorted.len().saturating_sub(1) as f64 * quantile).round() as usize;
+    sorted.get(place).copied()
 }
 
 /// One decimal says enough.
@@ -99,7 +104,7 @@ pub fn object(name: &str) -> anyhow::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Figures;
+    use super::{Figures, quantile};
 
     #[test]
     fn the_median_is_the_one_in_the_middle() {
@@ -111,5 +116,12 @@ mod tests {
         assert!((figures.median("a") - 5.0).abs() < f64::EPSILON);
         assert!((figures.median("b") - 2.0).abs() < f64::EPSILON);
         assert!(figures.median("c").is_nan());
+    }
+    #[test]
+    fn a_quantile_is_one_of_the_samples() {
+        let sorted: Vec<_> = (0..=100).map(f64::from).collect();
+        assert_eq!(quantile(&sorted, 0.99), Some(99.0));
+        assert_eq!(quantile(&sorted[..1], 0.99), Some(0.0));
+        assert_eq!(quantile(&[], 0.5), None);
     }
 }

@@ -151,9 +151,13 @@ impl Tcp {
             socket.connect_timeout(&gate.into(), PATIENCE)?;
             io::Result::Ok(socket)
         })??;
-        let stream = TcpStream::from(socket);
+        Self::over(socket.into(), PATIENCE)
+    }
+
+    /// Over this connection. An answer may take so long.
+    pub fn over(stream: TcpStream, patience: Duration) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         Ok(Self(stream))
     }
 

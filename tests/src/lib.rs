@@ -1,11 +1,14 @@
 //! What the end-to-end tests are made of: hosts in network namespaces, the programs on them, and frames made
 //! by hand.
 
+pub mod bare;
 pub mod bpffs;
 pub mod document;
 pub mod figures;
+pub mod flood;
 pub mod frames;
 pub mod gate;
+pub mod guest;
 pub mod household;
 pub mod knocker;
 pub mod lab;

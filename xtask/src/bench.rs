@@ -1,5 +1,6 @@
 //! Measuring. Every figure is compared with another of the same run: absolute times say little on a shared machine.
 
+mod fairness;
 mod paper;
 mod plot;
 mod report;
@@ -8,8 +9,11 @@ mod tables;
 use crate::{build_ebpf, install, install::Package, neighbours, paths, peers, release, sh};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::Map;
-use std::process::{Command, Stdio};
+use serde_json::{Map, Value};
+use std::{
+    mem,
+    process::{Command, Stdio},
+};
 
 const PACKAGES: &[Package] = &[
     Package {
@@ -35,6 +39,10 @@ const PACKAGES_OF_GATES: &[Package] = &[
 ];
 
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct Options {
     /// What to measure.
     #[command(subcommand)]
@@ -48,6 +56,9 @@ pub struct Options {
     /// A smoke run of debug builds, which shows that it works and nothing else. `docs` leaves the documents alone.
     #[arg(long, global = true)]
     quick: bool,
+    /// Write the figures into docs/benchmarks.md, and leave the others there as they are.
+    #[arg(long, global = true, conflicts_with = "quick")]
+    keep: bool,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -66,6 +77,8 @@ enum What {
     Flood,
     /// What memory each of these gates takes.
     Memory,
+    /// What share of knocks gets in while somebody forges a guest's address, is greedy, or comes as a crowd.
+    Fairness,
     /// All of these, and then the tables and plots of docs/benchmarks.md.
     Docs,
     /// These tables and plots only, from what was measured last.
@@ -81,6 +94,7 @@ const ALL: &[(&str, What)] = &[
     ("leases", What::Leases),
     ("memory", What::Memory),
     ("flood", What::Flood),
+    ("fairness", What::Fairness),
 ];
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
@@ -94,20 +108,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     if !matches!(options.what, What::Docs) {
         prepare(options.what, options)?;
-        return sh::run(&mut command(options.what, options.json, options.quick));
+        if !options.keep {
+            return sh::run(&mut command(options.what, options.json, options.quick));
+        }
+        let name = name(options.what).context("--keep is for one measurement")?;
+        let mut report = report::Report::kept()?;
+        report.replace(name, measure(name, options.what, false)?)?;
+        report.keep()?;
+        return report.write();
     }
     ALL.iter().try_for_each(|(_, what)| prepare(*what, options))?;
     let mut results = Map::new();
     for (name, what) in ALL {
-        let mut command = command(*what, true, options.quick);
-        eprintln!("+ {}", sh::shown(&command));
-        let output = command.stderr(Stdio::inherit()).output()?;
-        let text = String::from_utf8(output.stdout)?;
-        let result = serde_json::from_str(text.trim());
-        results.insert(
-            (*name).to_owned(),
-            result.with_context(|| format!("bench {name}"))?,
-        );
+        results.insert((*name).to_owned(), measure(name, *what, options.quick)?);
     }
     let report = report::Report::new(results)?;
     if options.quick {
@@ -118,12 +131,31 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     report.write()
 }
 
+/// What the documents call it, if they have it.
+fn name(what: What) -> Option<&'static str> {
+    let same = |other: &What| mem::discriminant(other) == mem::discriminant(&what);
+    ALL.iter().find(|(_, other)| same(other)).map(|(name, _)| *name)
+}
+
+/// Runs it.
+fn measure(name: &str, what: What, quick: bool) -> anyhow::Result<Value> {
+    let mut command = command(what, true, quick);
+    eprintln!("+ {}", sh::shown(&command));
+    let output = command.stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    serde_json::from_str(text.trim()).with_context(|| format!("bench {name}"))
+}
+
 /// Installs and builds what a measurement takes.
 fn prepare(what: What, options: &Options) -> anyhow::Result<()> {
     let yes = options.yes;
     match what {
         What::Packet | What::Cpus | What::Tags | What::Report | What::Docs => return Ok(()),
         What::Leases => install::packages(PACKAGES, yes)?,
+        What::Fairness => {
+            install::packages(PACKAGES, yes)?;
+            peers::install(yes)?;
+        }
         What::Flood | What::Memory | What::Open => {
             install::packages(PACKAGES, yes)?;
             install::packages(PACKAGES_OF_GATES, yes)?;
@@ -143,6 +175,7 @@ fn command(what: What, json: bool, quick: bool) -> Command {
         What::Packet | What::Cpus => "packet",
         What::Tags => "tags",
         What::Leases => "leases",
+        What::Fairness => "fairness",
         What::Flood | What::Memory | What::Open | What::Report | What::Docs => "gates",
     };
     let mut cargo = Command::new("cargo");

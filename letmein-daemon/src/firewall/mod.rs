@@ -23,6 +23,7 @@ mod nft;
 mod plan;
 mod ports;
 mod preview;
+mod renewal;
 mod ruleset;
 mod shape;
 mod snapshot;
@@ -191,25 +192,6 @@ impl Firewall {
             }
         }
         outcome.map_err(|errno| netlink_error(errno, "reading the rules"))
-    }
-
-    /// Makes these the only leases in the set, those of them that belong there.
-    fn fill(&mut self, set: LeaseSet, leases: &[Lease]) -> Result<(), FirewallError> {
-        let Self {
-            transport, layout, ..
-        } = self;
-        let name = layout.name(set);
-        let mut leases = leases.to_vec();
-        leases.retain(|lease| layout.set_of(&lease.key) == set && may_last(lease.remaining));
-        let outcome = transport.transact(|transaction| {
-            transaction.push(Request::Delete, |outbox| write_set(outbox, &layout.table, &name));
-            if !leases.is_empty() {
-                transaction.push(Request::New, |outbox| {
-                    write_elements(outbox, &layout.table, &name, set, &leases);
-                });
-            }
-        });
-        outcome.map_err(|refusal| self.lease_error(refusal.errno, "filling a lease set"))
     }
 
     /// Puts leases back into sets that had to be made anew, all or none of them. What has less than the shortest
@@ -433,6 +415,10 @@ impl Firewall {
         Ok(leases)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a start or a reload waits 80 ms at most, and only if the kernel enlarges the set just then"
+    )]
     fn dump(&mut self, set: LeaseSet) -> Result<Vec<Lease>, FirewallError> {
         let Self {
             transport, layout, ..

@@ -33,6 +33,8 @@ impl Delivery {
             ToGatekeeper::Tcp => self.tcp.push(TcpListener::from_std(descriptor.into())?),
             ToGatekeeper::Ring(size) => self.knocks = Some(Knocks::new(descriptor, usize::try_from(size)?)?),
             ToGatekeeper::Outcome(..)
+            | ToGatekeeper::Prepare(_)
+            | ToGatekeeper::Discard(_)
             | ToGatekeeper::Apply(_)
             | ToGatekeeper::Count(_)
             | ToGatekeeper::Clock(_)

@@ -19,7 +19,7 @@ use crate::{
     requests::{FromGatekeeper, TO_GATEKEEPER, ToGatekeeper},
     sandbox::{self, Seccomp},
 };
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use delivery::Delivery;
 use letmein_common::reason::Counters;
 use std::{
@@ -60,6 +60,14 @@ async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
             ToGatekeeper::parse(message).map_err(|_| anyhow!("the warden says what is no message"))?;
         match message {
             ToGatekeeper::Outcome(number, outcome) => warden.settle(number, outcome),
+            ToGatekeeper::Prepare(number) => {
+                ensure!(delivery.policy.is_some(), "the warden has sent no policy");
+                tell(&warden, FromGatekeeper::Configured(number));
+            }
+            ToGatekeeper::Discard(number) => {
+                delivery = Delivery::default();
+                tell(&warden, FromGatekeeper::Configured(number));
+            }
             ToGatekeeper::Apply(number) => {
                 let delivered = std::mem::take(&mut delivery);
                 gatekeeper = Some(Gatekeeper::apply(gatekeeper, &warden, delivered)?);

@@ -105,7 +105,7 @@ impl Leases {
 }
 
 /// Those of these leases that live, and how long still.
-fn living<'a>(ends: &Ends<Opener>, keys: impl Iterator<Item = &'a LeaseKey>) -> Vec<Lease> {
+pub(super) fn living<'a>(ends: &Ends<Opener>, keys: impl Iterator<Item = &'a LeaseKey>) -> Vec<Lease> {
     let now = clock::monotonic();
     let lease = |key: &LeaseKey| {
         let (end, opener) = ends.get(key)?;

@@ -1,14 +1,15 @@
 //! Leases from one run, or one configuration, to the next.
 
 use super::{
-    LeaseError, Leases, Opener, ROUNDING, after, allowed::Allowed, cuts::Cuts, ends::Ends, recent::Recent,
+    LeaseError, Leases, Opener, ROUNDING, after, allowed::Allowed, cuts::Cuts, ends::Ends, others::living,
+    recent::Recent,
 };
 use crate::{
     clock,
     config::Config,
     firewall::{Firewall, LeaseKey},
 };
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 use tracing::info;
 
 /// Leases that live, and are not allowed to, or not for that long.
@@ -64,6 +65,7 @@ impl Leases {
             cuts: Cuts::default(),
             recent: Recent::default(),
             broken: false,
+            collected_at: 0,
         };
         let allowed = Allowed::by(config);
         let mut settlement = Settlement::default();
@@ -111,16 +113,25 @@ impl Leases {
     pub fn reinstate(&mut self) -> Result<(), LeaseError> {
         /// Leases in one transaction.
         const AT_ONCE: usize = 4096;
+        /// What is shorter by more than this was shortened.
+        const TOLERANCE: Duration = Duration::from_secs(1);
         self.repair()?;
         for keys in self.keys().chunks(AT_ONCE) {
-            let there: HashSet<_> = self
-                .firewall
-                .look_up(keys)?
-                .iter()
-                .map(|lease| lease.key)
-                .collect();
-            let missing: Vec<_> = keys.iter().copied().filter(|key| !there.contains(key)).collect();
+            let there = self.firewall.look_up(keys)?;
+            let there: HashMap<_, _> = there.iter().map(|lease| (lease.key, lease.remaining)).collect();
+            let (mut missing, mut shorter) = (Vec::new(), Vec::new());
+            for lease in living(&self.ends, keys.iter()) {
+                match there.get(&lease.key) {
+                    None => missing.push(lease.key),
+                    Some(left) if *left + TOLERANCE < lease.remaining => shorter.push(lease),
+                    Some(_) => {}
+                }
+            }
             self.restore(&missing)?;
+            for lease in shorter {
+                self.firewall
+                    .open_for(&[lease.key], lease.remaining, lease.opener)?;
+            }
         }
         self.all_restored();
         Ok(())

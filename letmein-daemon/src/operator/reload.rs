@@ -33,10 +33,7 @@ pub(super) async fn answer(desk: &Desk, operator: u32) -> anyhow::Result<Answer>
     let ending = "letmeind is about to end";
     let (tell, told) = oneshot::channel();
     desk.reloads.send(tell).await.context(ending)?;
-    let reloaded = told.await.context(ending)?;
-    reloaded
-        .map(Answer::Reloaded)
-        .context("the configuration goes on as it was")
+    told.await.context(ending)?.map(Answer::Reloaded)
 }
 
 /// Asks for it, and waits until it is done.

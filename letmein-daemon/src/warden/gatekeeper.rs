@@ -92,11 +92,11 @@ impl Gatekeeper {
         })
     }
 
-    /// Hands it this configuration and these descriptors, and waits until it works by them and by no others. Exchanges
-    /// that it has begun go on.
+    /// Hands it this configuration and these descriptors, and waits until it has understood them. It works by them when
+    /// they are [applied](Self::apply).
     ///
     /// Somebody has to [listen](Self::listen) meanwhile.
-    pub async fn configure(
+    pub async fn prepare(
         &self,
         config: &Config,
         sockets: &Sockets,
@@ -120,15 +120,28 @@ impl Gatekeeper {
                 self.hand(ToGatekeeper::Ring(ring.size.into()), ring.descriptor.as_fd())
                     .await?;
             }
-            self.ask(ToGatekeeper::Apply).await
+            self.ask(ToGatekeeper::Prepare).await
         };
         let outcome = sent.await;
         // It has read the keys, or never will.
         memory.write_all_at(&vec![0; policy.len()], 0).context(doing)?;
-        match outcome.context(doing)? {
-            FromGatekeeper::Configured(_) => Ok(()),
-            _ => Err(anyhow!("{doing}: it answers something else")),
-        }
+        confirmed(&outcome.context(doing)?)
+    }
+
+    /// Has it work by what it was handed last, and by nothing else. Exchanges that it has begun go on.
+    ///
+    /// Somebody has to [listen](Self::listen) meanwhile.
+    pub async fn apply(&self) -> anyhow::Result<()> {
+        let outcome = self.ask(ToGatekeeper::Apply).await;
+        confirmed(&outcome.context("the gatekeeper does not change over")?)
+    }
+
+    /// Has it forget what it was handed and does not work by.
+    ///
+    /// Somebody has to [listen](Self::listen) meanwhile.
+    pub async fn discard(&self) -> anyhow::Result<()> {
+        let outcome = self.ask(ToGatekeeper::Discard).await;
+        confirmed(&outcome.context("the gatekeeper does not forget the refused configuration")?)
     }
 
     /// Tells it what time it is, if that is something else than it was told. By this time it looks at the tags of silent
@@ -231,6 +244,10 @@ impl Gatekeeper {
     }
 
     /// How it has ended, if it does so in time.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "without a gatekeeper nobody is served, and the warden is about to end"
+    )]
     fn wait(&self, patience: Duration) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + patience;
         loop {
@@ -250,6 +267,13 @@ impl Drop for Gatekeeper {
         let child = self.child.get_mut();
         let _ended = child.kill();
         let _reaped = child.wait();
+    }
+}
+
+fn confirmed(answer: &FromGatekeeper) -> anyhow::Result<()> {
+    match answer {
+        FromGatekeeper::Configured(_) => Ok(()),
+        _ => Err(anyhow!("the gatekeeper answers something else")),
     }
 }
 

@@ -5,11 +5,13 @@ mod gatekeeper;
 mod inherited;
 pub mod judge;
 mod quotas;
+mod reload;
 mod requests;
 mod running;
 mod sockets;
 
 pub use gatekeeper::{COMMAND, Gatekeeper};
+pub use reload::Failure;
 pub use requests::Doer;
 pub use running::{Followed, Running};
 pub use sockets::Sockets;

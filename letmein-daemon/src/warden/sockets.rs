@@ -33,7 +33,7 @@ impl Sockets {
     /// Binds what the configuration asks for, where the service manager has not done so.
     pub fn bind(config: &Config) -> anyhow::Result<Self> {
         let inherited = inherited::take()?;
-        let sockets = inherited.change(config)?;
+        let sockets = inherited.bind_missing(config, PATIENCE)?;
         inherited.warn_of_all_but(&sockets);
         Ok(sockets)
     }
@@ -54,7 +54,12 @@ impl Sockets {
     }
 
     /// Those that this configuration asks for: these, where they are the same, so that nothing that waits in one is lost.
+    /// Does not wait for one that is taken.
     pub fn change(&self, config: &Config) -> anyhow::Result<Self> {
+        self.bind_missing(config, Duration::ZERO)
+    }
+
+    fn bind_missing(&self, config: &Config, patience: Duration) -> anyhow::Result<Self> {
         let addresses = || {
             let addresses = config.gate.addresses.iter();
             addresses.map(|address| SocketAddr::new(*address, config.gate.port))
@@ -64,7 +69,7 @@ impl Sockets {
                 let there = there.iter().find(|(bound, _)| *bound == address);
                 let socket = match there {
                     Some((_, socket)) => socket.try_clone(),
-                    None => patiently(|| bind(address)),
+                    None => patiently(patience, || bind(address)),
                 };
                 let socket = socket.with_context(|| {
                     format!(
@@ -91,8 +96,12 @@ impl Sockets {
     }
 }
 
-fn patiently(bind: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
-    let deadline = Instant::now() + PATIENCE;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only at the start, when nobody is served yet"
+)]
+fn patiently(patience: Duration, bind: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    let deadline = Instant::now() + patience;
     loop {
         match bind() {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {

@@ -54,7 +54,7 @@ impl Hooks {
 
     /// Lets go of the interfaces that a program is on without pins, for the next one to take.
     pub fn give_up(&mut self, program: &mut Xdp) -> HashMap<String, (XdpLink, bool)> {
-        let mut given = HashMap::new();
+        let mut given = std::mem::take(&mut self.offered);
         for (name, hook) in std::mem::take(&mut self.by_name) {
             match hook {
                 Hook::Pinned(_) => drop(self.by_name.insert(name, hook)),

@@ -1,31 +1,22 @@
 //! Who is measured: hosts, a server, and the client that knocks on it.
 
 use super::{
-    kinds::{GATE, Kind, Macs},
+    kinds::{GATE, Kind},
     taken::{self, Taken},
 };
-use anyhow::{Context as _, ensure};
-use letmein_tests::lab::Lab;
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{Shutdown, shutdown},
-    unistd::Pid,
+use anyhow::ensure;
+use letmein_tests::{
+    flood::Macs,
+    guest::{Service, connects, knock_and_connect},
+    lab::Lab,
 };
-use rustix::process::{PidfdFlags, pidfd_open};
+use nix::unistd::Pid;
 use std::{
     any::Any,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::{AsFd as _, AsRawFd as _},
-    process::{Child, Command, Stdio},
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
     sync::atomic::{AtomicU16, Ordering},
-    thread,
-    time::{Duration, Instant},
 };
-
-/// Longer is a failure.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// A thousand times what an attempt takes that gets through.
-const ATTEMPT: Duration = Duration::from_millis(5);
 
 /// Starts one.
 pub type Start = fn() -> anyhow::Result<Contestant>;
@@ -47,24 +38,6 @@ pub struct Contestant {
     pub _keep: Vec<Box<dyn Any>>,
 }
 
-/// What is behind the port. It takes every connection and ends it: the kernel completes no more than 128 for who takes none.
-pub struct Service(TcpListener);
-
-impl Service {
-    fn new(listener: TcpListener) -> anyhow::Result<Self> {
-        let taking = listener.try_clone()?;
-        thread::spawn(move || while taking.accept().is_ok() {});
-        Ok(Self(listener))
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // Ends the thread.
-        let _closed = shutdown(self.0.as_raw_fd(), Shutdown::Both);
-    }
-}
-
 /// Hosts for a contestant: the client has 10.80.0.0/16 besides its own address.
 pub fn lab() -> anyhow::Result<(Lab, Service)> {
     let lab = Lab::new()?;
@@ -82,13 +55,7 @@ pub fn lab() -> anyhow::Result<(Lab, Service)> {
 impl Contestant {
     /// Addresses of the frames that the client's host sends to the server.
     pub fn macs(&self) -> anyhow::Result<Macs> {
-        Ok(Macs(
-            mac(&self
-                .lab
-                .client
-                .run("cat", &["/sys/class/net/to-server/address"])?)?,
-            mac(&self.lab.server.run("cat", &["/sys/class/net/to-peer1/address"])?)?,
-        ))
+        Macs::between((&self.lab.client, "to-server"), (&self.lab.server, "to-peer1"))
     }
 
     /// Packets that the server's interface has taken.
@@ -104,27 +71,11 @@ impl Contestant {
         self.lab
             .client
             .run("ip", &[&route[..], &[&source.to_string()]].concat())?;
-        self.lab.client.enter(|| {
-            let started = Instant::now();
-            let mut client = knock(source)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()?;
-            if !ends(&client, PATIENCE)? {
-                client.kill()?;
-                client.wait()?;
-                return Ok(None);
-            }
-            client.wait()?;
-            let port = SocketAddr::from((GATE, 22));
-            while TcpStream::connect_timeout(&port, ATTEMPT).is_err() {
-                if started.elapsed() > PATIENCE {
-                    return Ok(None);
-                }
-            }
-            Ok(Some(started.elapsed().as_secs_f64() * 1e3))
-        })?
+        let opened = self
+            .lab
+            .client
+            .enter(|| knock_and_connect(knock(source), port()))??;
+        Ok(opened.map(|opened| opened.milliseconds))
     }
 
     /// The port is closed before anybody knocks, and a knock opens it: else nothing would be measured.
@@ -132,11 +83,8 @@ impl Contestant {
         let Some(knock) = &self.knock else {
             return Ok(());
         };
-        let closed = self
-            .lab
-            .client
-            .enter(|| TcpStream::connect_timeout(&SocketAddr::from((GATE, 22)), ATTEMPT).is_err())?;
-        ensure!(closed, "the port is open before anybody has knocked");
+        let open = self.lab.client.enter(|| connects(port()))?;
+        ensure!(!open, "the port is open before anybody has knocked");
         for _ in 0..3 {
             if self.open(knock)?.is_some() {
                 return Ok(());
@@ -146,12 +94,9 @@ impl Contestant {
     }
 }
 
-/// Whether the process ends in this time. Looking again and again would cost what is measured.
-fn ends(process: &Child, time: Duration) -> anyhow::Result<bool> {
-    let id = rustix::process::Pid::from_child(process);
-    let end = pidfd_open(id, PidfdFlags::empty())?;
-    let mut events = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
-    Ok(poll(&mut events, PollTimeout::try_from(time)?)? > 0)
+/// The protected one.
+fn port() -> SocketAddr {
+    SocketAddr::from((GATE, 22))
 }
 
 /// Each only once in this process.
@@ -159,13 +104,4 @@ fn fresh_address() -> Ipv4Addr {
     static NUMBER: AtomicU16 = AtomicU16::new(1);
     let [high, low] = NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     Ipv4Addr::new(10, 80, high, low)
-}
-
-fn mac(text: &str) -> anyhow::Result<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut bytes = text.trim().split(':');
-    for byte in &mut mac {
-        *byte = u8::from_str_radix(bytes.next().context("a short address")?, 16)?;
-    }
-    Ok(mac)
 }

@@ -1,33 +1,20 @@
 //! Kinds of forged packets.
 
-use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
 use letmein_common::{
     ResourceId, UserId,
     hmac::KeyedStates,
     wire::challenge::{LEN, Message, NO_TOKEN, Operation},
 };
-use letmein_tests::{gate::KEY, silent};
+use letmein_tests::{
+    flood::{Macs, Template},
+    gate::KEY,
+    silent,
+};
 use std::ops::Range;
 
 /// Where the control port of ours and of letmein 12 is.
 pub const CONTROL: u16 = 5800;
 pub const GATE: [u8; 4] = [10, 77, 1, 1];
-/// Offsets in a frame.
-const IP_SUM: usize = 24;
-const UDP_SUM: usize = 40;
-const TCP_SUM: usize = 50;
-const PROTOCOL: usize = 23;
-const TCP: u8 = 6;
-
-/// What copies are made of. Source and source port are zero.
-#[derive(Clone)]
-pub struct Template {
-    pub frame: Vec<u8>,
-    /// Words of 8 bytes of the payload that are random in each copy.
-    pub random: Range<u32>,
-    /// Whether they are letters.
-    pub letters: bool,
-}
 
 /// A kind, by the name that tables have.
 pub struct Kind {
@@ -53,67 +40,16 @@ impl Kind {
     }
 }
 
-/// Ethernet addresses: source, destination.
-#[derive(Clone, Copy)]
-pub struct Macs(pub [u8; 6], pub [u8; 6]);
-
-impl Macs {
-    fn ethernet(self) -> PacketBuilderStep<Ethernet2Header> {
-        PacketBuilder::ethernet2(self.0, self.1)
-    }
-
-    /// A datagram without a checksum.
-    pub fn udp(self, port: u16, payload: &[u8], random: Range<u32>) -> Template {
-        let mut frame = Vec::new();
-        let builder = self.ethernet().ipv4([0; 4], GATE, 64).udp(0, port);
-        // Writing into memory does not fail.
-        let _written = builder.write(&mut frame, payload);
-        frame[UDP_SUM..UDP_SUM + 2].fill(0);
-        Template {
-            frame,
-            random,
-            letters: false,
-        }
-    }
-
-    /// A SYN.
-    pub fn syn(self, port: u16) -> Template {
-        let mut frame = Vec::new();
-        let builder = self.ethernet().ipv4([0; 4], GATE, 64);
-        let _written = builder.tcp(0, port, 1, 65_535).syn().write(&mut frame, &[]);
-        Template {
-            frame,
-            random: 0..0,
-            letters: false,
-        }
-    }
-}
-
-impl Template {
-    pub fn ip_sum(&self) -> u32 {
-        self.word(IP_SUM)
-    }
-
-    pub fn tcp_sum(&self) -> u32 {
-        match self.frame[PROTOCOL] {
-            TCP => self.word(TCP_SUM),
-            _ => u32::MAX,
-        }
-    }
-
-    fn word(&self, at: usize) -> u32 {
-        u16::from_be_bytes([self.frame[at], self.frame[at + 1]]).into()
-    }
-}
-
 /// A kind of UDP packet for the control port.
 pub fn control(name: &'static str, payload: impl Fn() -> Vec<u8> + 'static, random: Range<u32>) -> Kind {
-    Kind::new(name, move |macs| macs.udp(CONTROL, &payload(), random.clone()))
+    Kind::new(name, move |macs| {
+        macs.udp(GATE, CONTROL, &payload(), random.clone())
+    })
 }
 
 /// Attempts to connect to a port.
 pub fn syns(name: &'static str, port: u16) -> Kind {
-    Kind::new(name, move |macs| macs.syn(port))
+    Kind::new(name, move |macs| macs.syn(GATE, port))
 }
 
 /// A genuine KNOCK, never seen before.

@@ -7,11 +7,7 @@ use super::{
     taken,
 };
 use anyhow::Context as _;
-use aya::{
-    Ebpf,
-    programs::{Xdp, xdp::XdpMode},
-};
-use letmein_tests::{figures, lab::Host};
+use letmein_tests::bare::{accept_frames, drop_frames};
 use std::{env, net::UdpSocket};
 use tempfile::TempDir;
 
@@ -21,7 +17,7 @@ pub const READ: &str = "--only-read";
 /// It looks at no byte, so that all kinds are the same to it.
 pub fn bare() -> anyhow::Result<Contestant> {
     let (lab, service) = contestant::lab()?;
-    let program = attach(&lab.server, "bare_drop")?;
+    let program = drop_frames(&lab.server, "to-peer1")?;
     Ok(Contestant {
         kinds: vec![kinds::junk()],
         processes: Vec::new(),
@@ -35,7 +31,7 @@ pub fn bare() -> anyhow::Result<Contestant> {
 /// What a server does before it looks at the first byte.
 pub fn socket() -> anyhow::Result<Contestant> {
     let (lab, service) = contestant::lab()?;
-    let pass = accept_frames(&lab.server)?;
+    let pass = accept_frames(&lab.server, "to-peer1")?;
     let folder = TempDir::new()?;
     let mut command = lab.server.command(&env::current_exe()?.to_string_lossy());
     command.arg(READ);
@@ -64,21 +60,4 @@ pub fn read() -> anyhow::Result<()> {
     loop {
         socket.recv(&mut datagram)?;
     }
-}
-
-/// Without an XDP program a veth takes no frames from another one. This one only passes.
-pub fn accept_frames(server: &Host) -> anyhow::Result<Ebpf> {
-    attach(server, "bare")
-}
-
-/// Attaches a program of `letmein-ebpf/src/bare.rs`.
-fn attach(server: &Host, name: &str) -> anyhow::Result<Ebpf> {
-    let mut bare = Ebpf::load(&figures::object("bare.bpf.o")?)?;
-    let program: &mut Xdp = bare
-        .program_mut(name)
-        .with_context(|| format!("bare.bpf.o has no program {name}"))?
-        .try_into()?;
-    program.load()?;
-    server.enter(|| program.attach("to-peer1", XdpMode::Driver))??;
-    Ok(bare)
 }

@@ -18,7 +18,6 @@ mod packages;
 mod peers;
 mod processes;
 mod running;
-mod sender;
 mod taken;
 
 use anyhow::Context as _;

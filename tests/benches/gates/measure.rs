@@ -1,12 +1,11 @@
 //! One case: knocks while forged packets arrive.
 
-use super::{
-    contestant::Contestant,
-    kinds::Kind,
-    processes,
-    sender::{Progress, Sender},
-};
+use super::{contestant::Contestant, kinds::Kind, processes};
 use anyhow::Context as _;
+use letmein_tests::{
+    figures,
+    flood::{Progress, Sender},
+};
 use serde_json::{Value, json};
 use std::{
     sync::atomic::Ordering,
@@ -186,14 +185,7 @@ fn count(packets: u64) -> f64 {
 impl Effects {
     /// A quantile of the milliseconds; none if no knock succeeded.
     pub fn quantile(&self, quantile: f64) -> Option<f64> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            clippy::cast_sign_loss,
-            reason = "a place among a hundred samples"
-        )]
-        let place = (self.took.len().saturating_sub(1) as f64 * quantile).round() as usize;
-        self.took.get(place).copied()
+        figures::quantile(&self.took, quantile)
     }
 
     /// Of a hundred knocks; none where nobody can knock.

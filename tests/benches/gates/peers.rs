@@ -2,14 +2,13 @@
 
 use super::{
     contestant::{self, Contestant},
-    kinds::{self, Kind, Template},
-    limits::accept_frames,
+    kinds::{self, Kind},
     packages::{libraries, libraries_path, unpacked},
     running::Running,
     taken,
 };
 use anyhow::bail;
-use letmein_tests::{gate::KEY, lab::Host, peer};
+use letmein_tests::{bare::accept_frames, flood::Template, gate::KEY, lab::Host, peer};
 use std::{
     fs,
     net::UdpSocket,
@@ -31,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Over UDP, as ours.
 pub fn letmein_12() -> anyhow::Result<Contestant> {
     let (lab, service) = contestant::lab()?;
-    let bare = accept_frames(&lab.server)?;
+    let bare = accept_frames(&lab.server, "to-peer1")?;
     let ruleset = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nftables.conf");
     lab.server.run("nft", &["--file", &ruleset.to_string_lossy()])?;
     let key = peer::hexadecimal(&KEY);
@@ -63,7 +62,7 @@ pub fn letmein_12() -> anyhow::Result<Contestant> {
 /// With Rijndael and an HMAC, and rules by iptables, as it comes.
 pub fn fwknop() -> anyhow::Result<Contestant> {
     let (lab, service) = contestant::lab()?;
-    let bare = accept_frames(&lab.server)?;
+    let bare = accept_frames(&lab.server, "to-peer1")?;
     for rule in [
         "-P INPUT ACCEPT",
         "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT",
@@ -115,9 +114,9 @@ pub fn fwknop() -> anyhow::Result<Contestant> {
             junk(),
             Kind::new("forged", move |macs| Template {
                 letters: true,
-                ..macs.udp(SPA, &forged, 0..11)
+                ..macs.udp(kinds::GATE, SPA, &forged, 0..11)
             }),
-            Kind::new("replayed", move |macs| macs.udp(SPA, &packet, 0..0)),
+            Kind::new("replayed", move |macs| macs.udp(kinds::GATE, SPA, &packet, 0..0)),
             kinds::of_shield().unseen(),
         ],
         lab,
@@ -140,7 +139,7 @@ pub fn fwknop() -> anyhow::Result<Contestant> {
 /// With three SYNs, and a set of nftables that it adds elements to.
 pub fn knockd() -> anyhow::Result<Contestant> {
     let (lab, service) = contestant::lab()?;
-    let bare = accept_frames(&lab.server)?;
+    let bare = accept_frames(&lab.server, "to-peer1")?;
     let folder = TempDir::new()?;
     let path = |name: &str| folder.path().join(name);
     fs::write(
@@ -193,7 +192,7 @@ pub fn knockd() -> anyhow::Result<Contestant> {
 
 /// For fwknop's port.
 fn junk() -> Kind {
-    Kind::new("junk", |macs| macs.udp(SPA, &[0; 88], 0..11))
+    Kind::new("junk", |macs| macs.udp(kinds::GATE, SPA, &[0; 88], 0..11))
 }
 
 /// What a client sends to fwknop's port on its own host.

@@ -8,6 +8,7 @@
 
 mod allowed;
 mod ends;
+mod failing;
 mod faults;
 mod kept;
 mod pins;

@@ -1,7 +1,7 @@
 //! `docs/benchmarks.md` and its plots, from what the measurements said.
 
 use super::{
-    paper, plot,
+    fairness, paper, plot,
     tables::{self, find, list, rate_name, rates, rows},
 };
 use crate::{paths, sh};
@@ -38,6 +38,21 @@ impl Report {
         Ok(Self(serde_json::from_str(&text)?))
     }
 
+    /// Puts one measurement in the place of an earlier one. The machine's figures say when that was.
+    pub fn replace(&mut self, name: &str, result: Value) -> anyhow::Result<()> {
+        let machine = machine()?;
+        let said = |name: &str| machine[name].as_str().unwrap_or("unknown").to_owned();
+        let when = format!(
+            "commit {}, {}, load before {}",
+            said("commit"),
+            said("day"),
+            said("load before")
+        );
+        self.0["machine"][format!("`{name}` alone, later")] = when.into();
+        self.0[name] = result;
+        Ok(())
+    }
+
     /// Keeps it, for [`Self::kept`].
     pub fn keep(&self) -> anyhow::Result<()> {
         fs::create_dir_all(folder())?;
@@ -56,6 +71,7 @@ impl Report {
         page = replaced(&page, "memory", &tables::memory(&results["memory"]))?;
         page = replaced(&page, "flood", &tables::flood(&results["flood"]))?;
         page = replaced(&page, "cost", &tables::cost(&results["flood"]))?;
+        page = replaced(&page, "fairness", &fairness::table(&results["fairness"]))?;
         page = replaced(&page, "fastest", &tables::fastest(&results["flood"]))?;
         replaced(&page, "paper", &paper::table(&results["packet"]))
     }

@@ -1,12 +1,12 @@
 //! Sends forged packets at a rate: the generator of `letmein-ebpf/src/flood.rs`, which the kernel runs on live frames.
 
-use super::kinds::Template;
+use super::Template;
+use crate::{figures, lab::Host};
 use anyhow::Context as _;
 use aya::{
     Ebpf, EbpfLoader,
     programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
 };
-use letmein_tests::{figures, lab::Host};
 use nix::{
     net::if_::if_nametoindex,
     sched::{CpuSet, sched_setaffinity},
@@ -33,7 +33,9 @@ pub struct Sender {
 /// What is shared with a sender that runs.
 #[derive(Default)]
 pub struct Progress {
+    /// Frames sent until now.
     pub sent: AtomicU64,
+    /// Set to end it.
     pub stop: AtomicBool,
 }
 
@@ -48,6 +50,7 @@ impl Sender {
             .override_global("LETTERS", &u32::from(template.letters), true)
             .override_global("IP_SUM", &template.ip_sum(), true)
             .override_global("TCP_SUM", &template.tcp_sum(), true)
+            .override_global("SOURCE", &template.source.map_or(0, u32::from), true)
             .load(&figures::object("flood.bpf.o")?)?;
         program(&mut ebpf)?.load()?;
         Ok(Self { ebpf, template })
