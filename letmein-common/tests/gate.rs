@@ -292,7 +292,10 @@ fn genuine_knocks_have_a_share() {
     assert!(check_silent(&tables, &tables.silent_knock(1)).is_ok());
     let second = tables.silent_knock(2);
     assert_eq!(check_silent(&tables, &second), Err(Reason::Quota));
-    assert_eq!((tables.salts.borrow().len(), tables.nonces.borrow().len()), (1, 1));
+    assert_eq!(
+        (tables.salts.borrow().len(), tables.nonces.borrow().len()),
+        (1, 1)
+    );
     // Forged ones take nothing from it.
     *tables.purses.borrow_mut() = [1, 1, 9];
     assert_eq!(check_challenge(&tables, &forged(tables.knock(2))), AUTH);
