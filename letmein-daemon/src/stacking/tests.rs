@@ -1,3 +1,5 @@
+//! Towers of interfaces, and which of them have the program.
+
 use super::*;
 
 /// Each line is an interface: its name, its kind, and what it is a port of or lies on.

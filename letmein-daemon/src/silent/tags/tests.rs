@@ -105,11 +105,13 @@ fn a_clock_that_was_set_is_followed() {
         let wall = scene.clock.wall.as_secs().saturating_add_signed(step);
         scene.clock.wall = Duration::from_secs(wall);
         scene.renew();
-        // After a step forward, those are taken that nobody can have sent before it.
-        for _ in 0..if step > 0 { 3 } else { 0 } {
+        if step > 0 {
+            // Only what nobody can have sent before the step is taken after it.
             assert!(!scene.accepted().contains(&-1), "{step} s");
-            scene.pass(30);
-            scene.renew();
+            for _ in 0..3 {
+                scene.pass(30);
+                scene.renew();
+            }
         }
         assert_eq!(scene.accepted(), [-1, 0, 1], "{step} s");
         scene.pass(7);
