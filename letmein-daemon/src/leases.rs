@@ -10,6 +10,7 @@ mod opener;
 mod others;
 mod recent;
 mod shares;
+mod shortening;
 mod takeover;
 
 use crate::{
