@@ -352,18 +352,6 @@ impl Leases {
         Err(LeaseError::Shield(failed))
     }
 
-    /// Tells the shield when a lease ends that it may know already. If that fails, the firewall knows.
-    fn admit_until(&mut self, key: &LeaseKey, end: u64) {
-        if let Some(shield) = &mut self.shield
-            && let Err(error) = shield.admit(key, end)
-        {
-            warn!(
-                "the shield does not learn when {key} ends: {:#}",
-                anyhow::Error::from(error)
-            );
-        }
-    }
-
     /// Tells the shield that these leases are over. If that fails they still are, as the firewall has it.
     fn shut_out(&mut self, keys: &[LeaseKey]) {
         let Some(shield) = &mut self.shield else {

@@ -126,6 +126,18 @@ impl Leases {
         })
     }
 
+    /// Tells the shield when a lease ends that it may know already. If that fails, the firewall knows.
+    fn admit_until(&mut self, key: &LeaseKey, end: u64) {
+        if let Some(shield) = &mut self.shield
+            && let Err(error) = shield.admit(key, end)
+        {
+            warn!(
+                "the shield does not learn when {key} ends: {:#}",
+                anyhow::Error::from(error)
+            );
+        }
+    }
+
     /// Ends the connections of those of these leases that cut. Returns how many that are.
     fn cut(&mut self, keys: &[LeaseKey]) -> Result<usize, LeaseError> {
         let cut: Vec<_> = keys
