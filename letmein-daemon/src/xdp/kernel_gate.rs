@@ -10,13 +10,13 @@ use super::{
     pin::{self, Pins, Record},
     refused::RefusedPackets,
     shield::{Shield, ShieldPlan},
+    sizes::{pending, size},
 };
 use crate::silent::tags::{Change, EPOCHS};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
     programs::{ProgramError, Xdp},
-    util::nr_cpus,
 };
 use letmein_common::{
     UserId,
@@ -301,21 +301,6 @@ impl KernelGate {
 fn program_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp, XdpError> {
     let program = ebpf.program_mut(PROGRAM).ok_or(XdpError::Missing("program"))?;
     program.try_into().map_err(XdpError::Verifier)
-}
-
-/// A size for the table of pending challenges by which it never pushes one out by itself: the warden takes out what is
-/// too much, and each CPU may keep this many free elements to itself (`LOCAL_FREE_TARGET` in `kernel/bpf/bpf_lru_list.c`).
-fn pending(challenges: u32) -> u32 {
-    const KEPT: usize = 128;
-    /// If the kernel does not say how many CPUs there may be.
-    const MANY: usize = 256;
-    let cpus = nr_cpus().unwrap_or(MANY);
-    challenges.saturating_add(size(cpus.saturating_mul(KEPT)))
-}
-
-/// A map's size for this many entries: a map of none cannot be made.
-fn size(entries: usize) -> u32 {
-    u32::try_from(entries).unwrap_or(u32::MAX).max(1)
 }
 
 fn fill_users(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {

@@ -12,6 +12,7 @@ mod packet_log;
 mod pin;
 mod refused;
 mod shield;
+mod sizes;
 
 pub use attach::{Attached, Mode};
 pub use before::Before;
