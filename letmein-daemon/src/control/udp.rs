@@ -16,7 +16,10 @@ use crate::{
 use letmein_common::{
     maps::{Pending, PendingKey},
     source::Address,
-    wire::challenge::{LEN, Malformed, Message, Operation},
+    wire::{
+        challenge::{LEN, Malformed, Message, Operation},
+        silent::LEN as SILENT_LEN,
+    },
 };
 use nix::{
     cmsg_space,
@@ -58,6 +61,16 @@ enum Local {
     V6(libc::in6_pktinfo),
 }
 
+impl Local {
+    /// The number of the interface that it came by.
+    fn interface(self) -> Option<u32> {
+        match self {
+            Self::V4(info) => u32::try_from(info.ipi_ifindex).ok(),
+            Self::V6(info) => Some(info.ipi6_ifindex),
+        }
+    }
+}
+
 impl Server {
     /// Serves `socket`.
     #[must_use]
@@ -79,7 +92,11 @@ impl Server {
                 .await;
             match received {
                 Ok((length, origin)) => {
-                    if let Some(answer) = self.answer(origin, &buffer[..length]) {
+                    let datagram = &buffer[..length];
+                    if self.is_unheard(datagram) {
+                        let interface = origin.local.and_then(Local::interface);
+                        self.gatekeeper.unheard.note(origin.peer, interface);
+                    } else if let Some(answer) = self.answer(origin, datagram) {
                         self.send(&origin, &answer);
                     }
                 }
@@ -91,6 +108,12 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Whether it is as long as a silent knock, which the XDP program would not have let through.
+    fn is_unheard(&self, datagram: &[u8]) -> bool {
+        let gatekeeper = &self.gatekeeper;
+        datagram.len() == SILENT_LEN && gatekeeper.policy().gate.silent && gatekeeper.userspace().is_none()
     }
 
     fn send(&self, origin: &Origin, answer: &[u8]) {

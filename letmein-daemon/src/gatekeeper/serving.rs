@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock,
     config::User,
-    control::{limits::Connections, tcp, udp},
+    control::{limits::Connections, tcp, udp, unheard::Unheard},
     exchange::Exchanges,
     fair::{Place, Rate, Table},
     logging::refusals,
@@ -39,6 +39,8 @@ pub struct Gatekeeper {
     pub warden: Rc<Warden>,
     /// Exchanges over UDP that are pending.
     pub exchanges: RefCell<Exchanges>,
+    /// Silent knocks that came by the socket.
+    pub unheard: Unheard,
     /// Connections over TCP.
     pub connections: RefCell<Connections>,
     /// How often users knock.
@@ -76,6 +78,7 @@ impl Gatekeeper {
         let gate = &policy.gate;
         Self {
             warden,
+            unheard: Unheard::default(),
             exchanges: RefCell::new(Exchanges::new(gate.pending_challenges as usize)),
             connections: RefCell::new(Connections::new(
                 gate.max_connections,
