@@ -51,7 +51,11 @@ pub async fn tell_the_rest() {
         let rest = REFUSALS.with_borrow_mut(|refusals| refusals.take_rest(clock::monotonic()));
         for (kind, name, count) in rest {
             if let Some(name) = name {
-                warn!(event = "refused", user = name, "{count} more refusals of {name}: {kind}");
+                warn!(
+                    event = "refused",
+                    user = name,
+                    "{count} more refusals of {name}: {kind}"
+                );
             } else {
                 warn!(event = "refused", "{count} more refusals: {kind}");
             }

@@ -15,6 +15,7 @@ use super::{
     programs::{self, take},
     refused::RefusedPackets,
     shield::{Shield, ShieldPlan},
+    sizes::size,
 };
 use crate::{
     clock,
@@ -326,11 +327,6 @@ impl KernelGate {
     pub fn program(&self) -> Result<&Xdp, XdpError> {
         programs::of(&self.ebpf, Framing::Ethernet)
     }
-}
-
-/// A map's size for this many entries: a map of none cannot be made.
-fn size(entries: usize) -> u32 {
-    u32::try_from(entries).unwrap_or(u32::MAX).max(1)
 }
 
 fn fill_users(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {

@@ -18,6 +18,7 @@ mod pin;
 mod programs;
 mod refused;
 mod shield;
+mod sizes;
 
 pub use attach::{Attached, Mode};
 pub use before::Before;
