@@ -1,6 +1,6 @@
 //! What the XDP program remembers about users: one element for each, carried over from one program to the next.
 
-use super::{error::XdpError, kernel_gate::take};
+use super::{error::XdpError, programs::take};
 use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData},

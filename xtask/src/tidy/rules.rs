@@ -19,10 +19,7 @@ const LONGER: &[(&str, &str)] = &[
         "letmein-daemon/src/firewall/mod.rs",
         "the one type through which nftables is programmed",
     ),
-    (
-        "letmein-daemon/src/xdp/kernel_gate.rs",
-        "the one type through which the XDP program is used",
-    ),
+    (),
     (
         "letmein-ebpf/src/tables.rs",
         "all maps of the gate beside the one trait that reads them",
