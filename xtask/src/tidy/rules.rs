@@ -19,7 +19,6 @@ const LONGER: &[(&str, &str)] = &[
         "letmein-daemon/src/firewall/mod.rs",
         "the one type through which nftables is programmed",
     ),
-    (),
     (
         "letmein-ebpf/src/tables.rs",
         "all maps of the gate beside the one trait that reads them",
