@@ -2,11 +2,7 @@
 //!
 //! The map never overflows: what has lapsed is removed, and if that does not do, the user who has the most makes way.
 
-use super::{
-    error::XdpError,
-    kernel_gate::remove,
-    programs::take,
-};
+use super::{error::XdpError, kernel_gate::remove, programs::take};
 use aya::{
     Ebpf,
     maps::{HashMap, MapData},

@@ -1,10 +1,6 @@
 //! Tidying up the record of accepted silent knocks, so that there is always room for more.
 
-use super::{
-    error::XdpError,
-    kernel_gate::remove,
-    programs::take,
-};
+use super::{error::XdpError, kernel_gate::remove, programs::take};
 use crate::{
     clock,
     quota::{MEMORABLE_SECONDS, SWEEP_SECONDS},
