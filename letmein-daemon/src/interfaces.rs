@@ -3,7 +3,8 @@
 
 use crate::{
     netlink::{Link, Links, Listener},
-    xdp::{Attached, KernelGate, Mode},
+    stacking::{self, Covered},
+    xdp::{Attached, Framing, KernelGate, Mode, XdpError},
 };
 use anyhow::Context as _;
 use nix::sys::socket::SockProtocol;
@@ -59,10 +60,15 @@ impl Interfaces {
     }
 
     async fn serve(&mut self, gate: &RefCell<KernelGate>) -> anyhow::Result<()> {
-        let program = gate.borrow().program_id()?;
         loop {
+            let covered = self.covered()?;
             for interface in &mut self.all {
-                if let Err(error) = interface.look(&mut self.links, gate, program, self.mode) {
+                let covered = covered.iter().find(|pair| pair.name == interface.name);
+                let looked = match covered {
+                    Some(pair) => interface.give_way(pair, gate),
+                    None => interface.look(&mut self.links, gate, self.mode),
+                };
+                if let Err(error) = looked {
                     interface.complain(format!(
                         "{} is without the XDP program: {error:#}",
                         interface.name
@@ -76,26 +82,35 @@ impl Interfaces {
             }
         }
     }
+
+    /// Which of them another one covers now.
+    fn covered(&mut self) -> anyhow::Result<Vec<Covered>> {
+        if self.all.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let names: Vec<_> = self.all.iter().map(|interface| interface.name.clone()).collect();
+        Ok(stacking::covered(&self.links.all()?, &names))
+    }
 }
 
 impl Interface {
-    fn look(
-        &mut self,
-        links: &mut Links,
-        gate: &RefCell<KernelGate>,
-        program: u32,
-        mode: Mode,
-    ) -> anyhow::Result<()> {
+    fn look(&mut self, links: &mut Links, gate: &RefCell<KernelGate>, mode: Mode) -> anyhow::Result<()> {
         let Some(link) = links.named(&self.name)? else {
             let before = self
                 .index
                 .map(|index| links.numbered(index))
                 .transpose()?
                 .flatten();
-            self.missing(before.filter(|link| link.programs.contains(&program)));
+            let programs = gate.borrow().program_ids()?;
+            self.missing(before.filter(|link| link.programs.iter().any(|id| programs.contains(id))));
             return Ok(());
         };
-        if link.programs.contains(&program) {
+        let framing = Framing::of(&link).map_err(|source| XdpError::Unfit {
+            interface: link.name.clone(),
+            source,
+        })?;
+        let program = gate.borrow().program_id(framing)?;
+        if program.is_some_and(|program| link.programs.contains(&program)) {
             if self.trouble.take().is_some() {
                 info!(
                     event = "attached",
@@ -110,6 +125,26 @@ impl Interface {
         tell("attached again", &gate.borrow_mut().attach(&self.name, mode)?);
         self.trouble = None;
         self.index = Some(link.index);
+        Ok(())
+    }
+
+    /// Another interface of the configuration sees its packets.
+    fn give_way(&mut self, covered: &Covered, gate: &RefCell<KernelGate>) -> anyhow::Result<()> {
+        let text = covered.to_string();
+        if gate.borrow_mut().detach(&self.name)? {
+            info!(
+                event = "detached",
+                interface = self.name,
+                "XDP program detached from {}",
+                self.name
+            );
+        }
+        if self.index.take().is_none() && self.trouble.is_none() {
+            // The log was told when the others were attached.
+            self.trouble = Some(text);
+        } else {
+            self.complain(text);
+        }
         Ok(())
     }
 

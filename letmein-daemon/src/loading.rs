@@ -2,9 +2,11 @@
 
 use crate::{
     config::{Config, XdpMode},
-    forwarding, interfaces,
+    elsewhere, forwarding, interfaces,
     leases::Leases,
-    xdp::{KernelGate, Mode, Object, Pins, Plan, ShieldPlan, SilentPlan, XdpError},
+    netlink::{Link, Links},
+    stacking::{self, Covered},
+    xdp::{Framing, KernelGate, Mode, Object, Pins, Plan, ShieldPlan, SilentPlan, XdpError},
 };
 use tracing::{info, warn};
 
@@ -46,6 +48,7 @@ pub fn plan(config: &Config, leases: u32) -> Plan<'_> {
             pairs: config.permits().len(),
         }),
         shield: shield(config, leases),
+        framings: framings(config),
         pins: None,
     }
 }
@@ -58,14 +61,23 @@ pub fn fill(gate: &mut KernelGate, leases: &mut Leases) -> Result<(), XdpError> 
     }
 }
 
-/// Attaches it to all interfaces of the configuration, and detaches what an earlier run has attached to others. Interfaces
-/// that were configured before may just be gone, and come back.
+/// Attaches it to all interfaces of the configuration but those that another one [covers](stacking), and detaches what an
+/// earlier run has attached to others. Interfaces that were configured before may just be gone, and come back.
 pub fn attach(config: &Config, gate: &mut KernelGate, mode: Mode, before: &[String]) -> Result<(), XdpError> {
     let shielded = config.shielded_ports();
     if !shielded.is_empty() {
         info!("shield: who holds no lease begins nothing at {shielded}");
     }
-    for interface in &config.gate.interfaces {
+    let covered = covered(&config.gate.interfaces)?;
+    for pair in &covered {
+        warn!(event = "covered", interface = pair.name, "{pair}");
+        // Before the other: the driver of a bond puts a program on its ports, and there may be only one.
+        gate.detach(&pair.name)?;
+    }
+    for interface in from_below(&config.gate.interfaces)? {
+        if covered.iter().any(|pair| pair.name == *interface) {
+            continue;
+        }
         if forwarding::forwards(interface) && !shielded.is_empty() {
             warn!(
                 "{interface} forwards packets, and the shield does not tell them apart: connections through this \
@@ -77,7 +89,43 @@ pub fn attach(config: &Config, gate: &mut KernelGate, mode: Mode, before: &[Stri
             attached => interfaces::tell("attached", &attached?),
         }
     }
-    gate.detach_others()
+    gate.detach_others()?;
+    let unheard = elsewhere::unheard(config).map_err(XdpError::Interfaces)?;
+    if let Some(text) = elsewhere::about_unheard(config, &unheard) {
+        warn!(event = "unheard", "{text}");
+    }
+    Ok(())
+}
+
+/// Which of these interfaces the program does not run on, as it sees their packets on another one.
+pub fn covered(names: &[String]) -> Result<Vec<Covered>, XdpError> {
+    // One has nothing to share, and asking for all takes long where there are thousands.
+    if names.len() < 2 {
+        return Ok(Vec::new());
+    }
+    Ok(stacking::covered(&links()?, names))
+}
+
+/// The same interfaces, each before those above it: the kernel attaches nothing below one that has a program.
+fn from_below(names: &[String]) -> Result<Vec<&String>, XdpError> {
+    let mut sorted: Vec<_> = names.iter().collect();
+    if sorted.len() > 1 {
+        let links = links()?;
+        let above = |name: &String| {
+            let link = links.iter().find(|link| link.name == *name);
+            link.map_or(0, |link| stacking::above(&links, link.index).count())
+        };
+        // What is above has fewer above itself.
+        sorted.sort_by_key(|name| std::cmp::Reverse(above(name)));
+    }
+    Ok(sorted)
+}
+
+/// All interfaces.
+pub(crate) fn links() -> Result<Vec<Link>, XdpError> {
+    Links::open()
+        .and_then(|mut links| links.all())
+        .map_err(XdpError::Interfaces)
 }
 
 /// The record of accepted silent knocks has to outlive the process. For all else it does to live without.
@@ -93,6 +141,23 @@ fn pins(config: &Config) -> Result<Option<Pins>, XdpError> {
             Ok(None)
         }
     }
+}
+
+/// What packets begin with on the interfaces that are there. What cannot be told is told when the program is attached.
+fn framings(config: &Config) -> Vec<Framing> {
+    let mut framings = vec![Framing::Ethernet];
+    if config.gate.xdp == XdpMode::Off {
+        return framings;
+    }
+    let Ok(mut links) = Links::open() else {
+        return framings;
+    };
+    for name in &config.gate.interfaces {
+        let link = links.named(name).ok().flatten();
+        let framing = link.and_then(|link| Framing::of(&link).ok());
+        framings.extend(framing.filter(|framing| !framings.contains(framing)));
+    }
+    framings
 }
 
 fn shield(config: &Config, leases: u32) -> Option<ShieldPlan> {

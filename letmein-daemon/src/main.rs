@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use letmein_daemon::{
     config::{Config, DEFAULT_PATH},
-    core_dumps,
+    core_dumps, elsewhere,
     firewall::{self, Firewall},
     gatekeeper, import,
     instance::Instance,
@@ -235,6 +235,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             // It may be checked on another machine than the one that it is for.
             if let Err(error) = Account::find(&checked.daemon.user) {
                 tracing::warn!("letmeind would not start here: {error:#}");
+            }
+            match elsewhere::warnings(&checked) {
+                Ok(warnings) => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
+                Err(error) => tracing::warn!("{:#}", anyhow::Error::from(error)),
             }
             println!("{}: good", config.display());
             Ok(())

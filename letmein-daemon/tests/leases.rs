@@ -15,7 +15,7 @@ use letmein_daemon::{
     firewall::{Firewall, LeaseKey, Protocol},
     leases::{LeaseError, Leases},
     silent::tags::Change,
-    xdp::{KernelGate, Object, Plan, ShieldPlan},
+    xdp::{Framing, KernelGate, Object, Plan, ShieldPlan},
 };
 use nix::sched::{CloneFlags, unshare};
 use std::{
@@ -122,6 +122,7 @@ fn kernel(config: &Config, room: u32) -> KernelGate {
             rules: config.port_rules(),
             leases: room,
         }),
+        framings: vec![Framing::Ethernet],
         pins: None,
     };
     KernelGate::load(Object::embedded().unwrap(), &plan).unwrap()

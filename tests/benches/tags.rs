@@ -8,7 +8,7 @@ use letmein_common::wire::silent::EPOCH_SECONDS;
 use letmein_daemon::{
     config::Config,
     silent::tags::{Clock, TagTable},
-    xdp::{KernelGate, Object, Plan, SilentPlan},
+    xdp::{Framing, KernelGate, Object, Plan, SilentPlan},
 };
 use letmein_tests::figures::{self, Figures};
 use std::{
@@ -82,6 +82,7 @@ fn plan(config: &Config) -> Plan<'_> {
             pairs: config.permits().len(),
         }),
         shield: None,
+        framings: vec![Framing::Ethernet],
         pins: None,
     }
 }

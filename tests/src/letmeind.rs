@@ -80,6 +80,18 @@ impl<'a> Letmeind<'a> {
         Ok(command)
     }
 
+    /// What `letmeind check` says of the configuration on this host.
+    pub fn check(&self) -> anyhow::Result<String> {
+        let mut command = self.host.command(&program("letmeind")?.to_string_lossy());
+        let output = command
+            .arg("check")
+            .arg(self.folder.path().join("letmeind.toml"))
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{said}");
+        Ok(said)
+    }
+
     /// Starts it and waits until it serves.
     pub fn start(self) -> anyhow::Result<Gate> {
         Gate::spawn(self.command("run")?, self.folder)

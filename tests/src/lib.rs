@@ -23,4 +23,5 @@ pub mod silent;
 pub mod sshd;
 pub mod system_clock;
 pub mod tap;
+pub mod tun;
 pub mod wait;

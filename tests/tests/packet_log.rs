@@ -8,7 +8,7 @@
 use aya::programs::{TestRun as _, TestRunOptions};
 use etherparse::PacketBuilder;
 use letmein_common::{bucket::Limit, maps::Settings, source::Prefixes};
-use letmein_daemon::xdp::{KernelGate, Object, Plan};
+use letmein_daemon::xdp::{Framing, KernelGate, Object, Plan};
 use log::{Log, Metadata, Record};
 use std::{
     fs,
@@ -57,6 +57,7 @@ fn gate(folder: &str) -> KernelGate {
         pending_challenges: 1,
         silent: None,
         shield: None,
+        framings: vec![Framing::Ethernet],
         pins: None,
     };
     KernelGate::load(Object::new(&object), &plan).unwrap()

@@ -3,3 +3,4 @@
 pub mod limits;
 pub mod tcp;
 pub mod udp;
+pub mod unheard;

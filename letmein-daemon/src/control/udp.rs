@@ -14,7 +14,10 @@ use crate::{
 use letmein_common::{
     maps::{Pending, PendingKey},
     source::Address,
-    wire::challenge::{LEN, Malformed, Message, Operation},
+    wire::{
+        challenge::{LEN, Malformed, Message, Operation},
+        silent::LEN as SILENT_LEN,
+    },
 };
 use nix::{
     cmsg_space,
@@ -55,6 +58,16 @@ enum Local {
     V6(libc::in6_pktinfo),
 }
 
+impl Local {
+    /// The number of the interface that it came by.
+    fn interface(self) -> Option<u32> {
+        match self {
+            Self::V4(info) => u32::try_from(info.ipi_ifindex).ok(),
+            Self::V6(info) => Some(info.ipi6_ifindex),
+        }
+    }
+}
+
 impl Server {
     /// Serves `socket`.
     #[must_use]
@@ -72,7 +85,11 @@ impl Server {
                 .await;
             match received {
                 Ok((length, origin)) => {
-                    if let Some(answer) = self.answer(origin.peer, &buffer[..length]).await {
+                    let datagram = &buffer[..length];
+                    if self.is_unheard(datagram) {
+                        let interface = origin.local.and_then(Local::interface);
+                        self.gatekeeper.unheard.note(origin.peer, interface);
+                    } else if let Some(answer) = self.answer(origin.peer, datagram).await {
                         // A full send buffer or an unreachable peer: as if the answer were lost on its way.
                         let _lost = send(&self.socket, &origin, &answer);
                     }
@@ -83,6 +100,12 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Whether it is as long as a silent knock, which the XDP program would not have let through.
+    fn is_unheard(&self, datagram: &[u8]) -> bool {
+        let gatekeeper = &self.gatekeeper;
+        datagram.len() == SILENT_LEN && gatekeeper.policy().gate.silent && gatekeeper.userspace().is_none()
     }
 
     async fn answer(&self, peer: SocketAddr, datagram: &[u8]) -> Option<[u8; LEN]> {

@@ -2,7 +2,7 @@
 
 use super::{delivery::Delivery, policy::Policy, ring::Knocks, warden::Warden};
 use crate::{
-    control::{limits::Connections, tcp, udp},
+    control::{limits::Connections, tcp, udp, unheard::Unheard},
     exchange::Exchanges,
     netlink::Routes,
     silent,
@@ -33,6 +33,8 @@ pub struct Gatekeeper {
     pub warden: Rc<Warden>,
     /// Exchanges over UDP that are pending.
     pub exchanges: RefCell<Exchanges>,
+    /// Silent knocks that came by the socket.
+    pub unheard: Unheard,
     /// Connections over TCP.
     pub connections: RefCell<Connections>,
     userspace: RefCell<Option<Rc<UserspaceGate>>>,
@@ -70,6 +72,7 @@ impl Gatekeeper {
         let gate = &policy.gate;
         Self {
             warden,
+            unheard: Unheard::default(),
             exchanges: RefCell::new(Exchanges::new(gate.pending_challenges as usize)),
             connections: RefCell::new(Connections::new(
                 gate.max_connections,

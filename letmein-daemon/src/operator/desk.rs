@@ -34,10 +34,10 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// The kernel's number of the XDP program, if there is one.
-    pub(super) fn program(&self) -> Result<Option<u32>, XdpError> {
+    /// The kernel's numbers of the XDP programs, if there are any.
+    pub(super) fn programs(&self) -> Result<Option<Vec<u32>>, XdpError> {
         match self {
-            Self::Kernel(gate, _) => gate.borrow().program_id().map(Some),
+            Self::Kernel(gate, _) => gate.borrow().program_ids().map(Some),
             Self::Gatekeeper(_) => Ok(None),
         }
     }

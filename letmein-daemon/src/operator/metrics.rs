@@ -152,6 +152,7 @@ mod tests {
             interfaces: vec![Interface {
                 name: "we\"ird\\".to_owned(),
                 hook: Some("generic".to_owned()),
+                covered_by: None,
             }],
             leases: Leases { now: 3, limit: 10 },
             genuine: Count {

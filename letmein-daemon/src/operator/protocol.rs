@@ -88,6 +88,9 @@ pub struct Status {
     pub checked_by: String,
     /// Where the XDP program is attached.
     pub interfaces: Vec<Interface>,
+    /// With silent knocks: interfaces where they are not heard, as no XDP program is attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<String>,
     /// Open leases.
     pub leases: Leases,
     /// Packets that proved a key.
@@ -146,6 +149,9 @@ pub struct Interface {
     pub name: String,
     /// `native`, `generic`, or none: the XDP program is not there.
     pub hook: Option<String>,
+    /// Another configured interface that the XDP program judges this one's packets on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered_by: Option<String>,
 }
 
 /// How many leases live.

@@ -6,7 +6,7 @@ use super::{
     format::{count, rate, time},
     protocol::{Answer, Count, FORMAT, Interface, Leases, Refusal, Request, Status},
 };
-use crate::netlink::Links;
+use crate::{elsewhere, netlink::Links, stacking};
 use letmein_common::reason::Reason;
 use std::{fmt::Write as _, path::Path, time::Duration};
 use tokio::time::Instant;
@@ -37,13 +37,14 @@ pub(super) async fn status(desk: &Desk) -> anyhow::Result<Status> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: desk.started.elapsed().as_secs(),
         port: config.gate.port,
-        checked_by: if desk.probe.program()?.is_some() {
+        checked_by: if desk.probe.programs()?.is_some() {
             "xdp"
         } else {
             "userspace"
         }
         .to_owned(),
         interfaces: interfaces(desk)?,
+        unheard: elsewhere::unheard(&config)?,
         leases: Leases {
             now: leases.count(),
             limit: leases.limit(),
@@ -62,21 +63,31 @@ pub(super) async fn status(desk: &Desk) -> anyhow::Result<Status> {
 
 /// As the kernel has it at this moment, whatever was attached once.
 fn interfaces(desk: &Desk) -> anyhow::Result<Vec<Interface>> {
-    let Some(program) = desk.probe.program()? else {
+    let Some(programs) = desk.probe.programs()? else {
         return Ok(Vec::new());
     };
     let mut links = Links::open()?;
     let config = desk.state.config();
     let names = &config.gate.interfaces;
     let mut interfaces = Vec::with_capacity(names.len());
+    let covered = if names.len() > 1 {
+        stacking::covered(&links.all()?, names)
+    } else {
+        Vec::new()
+    };
     for name in names {
         let hook = links.named(name)?.and_then(|link| {
             let hook = if link.native { "native" } else { "generic" };
-            link.programs.contains(&program).then_some(hook)
+            let ours = link.programs.iter().any(|id| programs.contains(id));
+            ours.then_some(hook)
         });
         interfaces.push(Interface {
             name: name.clone(),
             hook: hook.map(ToOwned::to_owned),
+            covered_by: covered
+                .iter()
+                .find(|pair| pair.name == *name)
+                .map(|pair| pair.by.clone()),
         });
     }
     Ok(interfaces)
@@ -112,11 +123,18 @@ fn write(text: &mut String, status: &Status) -> std::fmt::Result {
         writeln!(text, "  knocks are checked in userspace (xdp = \"off\")")?;
     }
     for interface in &status.interfaces {
-        let hook = interface
-            .hook
-            .as_deref()
-            .unwrap_or("WITHOUT the XDP program; the log says why");
+        let hook = match (&interface.hook, &interface.covered_by) {
+            (Some(hook), _) => hook.clone(),
+            (None, Some(by)) => format!("its packets are judged on {by}"),
+            (None, None) => "WITHOUT the XDP program; the log says why".to_owned(),
+        };
         writeln!(text, "  {:<15}  {hook}", interface.name)?;
+    }
+    for interface in &status.unheard {
+        writeln!(
+            text,
+            "  {interface:<15}  no XDP program: silent knocks are not heard"
+        )?;
     }
     let leases = status.leases;
     writeln!(
@@ -159,12 +177,20 @@ mod tests {
                 Interface {
                     name: "eth0".to_owned(),
                     hook: Some("native".to_owned()),
+                    covered_by: None,
                 },
                 Interface {
                     name: "wlan0".to_owned(),
                     hook: None,
+                    covered_by: None,
+                },
+                Interface {
+                    name: "eth0.7".to_owned(),
+                    hook: None,
+                    covered_by: Some("eth0".to_owned()),
                 },
             ],
+            unheard: vec!["docker0".to_owned()],
             leases: Leases {
                 now: 2,
                 limit: 65_536,
@@ -198,6 +224,8 @@ mod tests {
              \n\
              \x20 eth0             native\n\
              \x20 wlan0            WITHOUT the XDP program; the log says why\n\
+             \x20 eth0.7           its packets are judged on eth0\n\
+             \x20 docker0          no XDP program: silent knocks are not heard\n\
              \x20 leases           2 of 65 536\n\
              \n\
              \x20 packets                   total   per second\n\

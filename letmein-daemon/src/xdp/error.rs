@@ -2,6 +2,7 @@
 //!
 //! A text does not repeat its source, which whoever shows the error adds (`{:#}`).
 
+use super::framing::Unfit;
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use thiserror::Error;
 
@@ -85,6 +86,24 @@ pub enum XdpError {
     NoInterface {
         /// The name in the configuration.
         interface: String,
+    },
+    /// The program could not work there.
+    #[error("the XDP program cannot work on {interface:?}")]
+    Unfit {
+        /// The interface.
+        interface: String,
+        /// Why, and what to do.
+        source: Unfit,
+    },
+    /// The kernel attaches nothing below an interface that has a program.
+    #[error(
+        "{interface:?} cannot have the XDP program while another one is attached to {above:?}, which is above it;          `bpftool net show dev {above}` tells whose, and `ip link set dev {above} xdp off` (or `xdpgeneric off`) removes one          that nobody needs"
+    )]
+    BusyAbove {
+        /// The interface.
+        interface: String,
+        /// The one above it.
+        above: String,
     },
     /// Another XDP program is attached.
     #[error(

@@ -6,13 +6,19 @@
 use super::{
     attach::{Attached, Mode, in_mode, refusal},
     error::XdpError,
+    framing::Framing,
     link::{self, BpfLink},
     pin::{PinnedLink, Pins},
+    programs,
 };
-use crate::netlink::{Link, Links};
+use crate::{
+    netlink::{Link, Links},
+    stacking,
+};
 use aya::{
+    Ebpf,
     programs::{
-        ProgramError, Xdp, XdpMode,
+        ProgramError, XdpMode,
         xdp::{XdpLink, XdpLinkId},
     },
     sys::SyscallError,
@@ -23,7 +29,6 @@ use std::{
     collections::HashMap,
     fs, io,
     os::fd::{AsFd as _, BorrowedFd},
-    path::Path,
 };
 use tracing::{info, warn};
 
@@ -38,8 +43,8 @@ pub(super) struct Hooks {
 enum Hook {
     /// A file holds it.
     Pinned(PinnedLink),
-    /// It is there as long as the program is loaded; `true` if it is in the driver.
-    Held(XdpLinkId, bool),
+    /// It is there as long as this program is loaded; `true` if it is in the driver.
+    Held(XdpLinkId, bool, Framing),
 }
 
 impl Hooks {
@@ -53,13 +58,15 @@ impl Hooks {
     }
 
     /// Lets go of the interfaces that a program is on without pins, for the next one to take.
-    pub fn give_up(&mut self, program: &mut Xdp) -> HashMap<String, (XdpLink, bool)> {
+    pub fn give_up(&mut self, ebpf: &mut Ebpf) -> HashMap<String, (XdpLink, bool)> {
         let mut given = std::mem::take(&mut self.offered);
         for (name, hook) in std::mem::take(&mut self.by_name) {
             match hook {
                 Hook::Pinned(_) => drop(self.by_name.insert(name, hook)),
-                Hook::Held(link, native) => {
-                    if let Ok(link) = program.take_link(link) {
+                Hook::Held(link, native, framing) => {
+                    let link = programs::loaded(ebpf, framing)
+                        .and_then(|program| program.take_link(link).map_err(XdpError::Verifier));
+                    if let Ok(link) = link {
                         given.insert(name, (link, native));
                     }
                 }
@@ -75,11 +82,7 @@ impl Hooks {
 
     /// Attaches the program to an interface, in the place of the one before, and instead of to an interface
     /// that had this name before.
-    pub fn attach(&mut self, program: &mut Xdp, name: &str, mode: Mode) -> Result<Attached, XdpError> {
-        let Some(pins) = self.pins.clone() else {
-            self.release(program, name);
-            return self.hold(program, name, mode);
-        };
+    pub fn attach(&mut self, ebpf: &mut Ebpf, name: &str, mode: Mode) -> Result<Attached, XdpError> {
         let Some(interface) = Links::open()
             .and_then(|mut links| links.named(name))
             .map_err(XdpError::Interfaces)?
@@ -88,19 +91,45 @@ impl Hooks {
                 interface: name.to_owned(),
             });
         };
+        let framing = Framing::of(&interface).map_err(|source| XdpError::Unfit {
+            interface: name.to_owned(),
+            source,
+        })?;
+        match self.attach_to(ebpf, &interface, framing, mode) {
+            Err(XdpError::Busy { .. }) if self.make_way(ebpf, &interface)? => {
+                self.attach_to(ebpf, &interface, framing, mode)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn attach_to(
+        &mut self,
+        ebpf: &mut Ebpf,
+        interface: &Link,
+        framing: Framing,
+        mode: Mode,
+    ) -> Result<Attached, XdpError> {
+        let name = interface.name.as_str();
+        let Some(pins) = self.pins.clone() else {
+            self.release(ebpf, name);
+            return self.hold(ebpf, interface, framing, mode);
+        };
         let number = interface.index.cast_unsigned();
         let ours = |hook: &Hook| matches!(hook, Hook::Pinned(pin) if pin.interface == number);
         if !self.by_name.get(name).is_some_and(ours) {
-            self.release(program, name);
+            self.release(ebpf, name);
         }
-        let descriptor = program.fd().map_err(XdpError::Verifier)?;
-        match place(&pins, descriptor.as_fd(), &interface, mode) {
+        let descriptor = programs::loaded(ebpf, framing)?
+            .fd()
+            .map_err(XdpError::Verifier)?;
+        match place(&pins, descriptor.as_fd(), interface, mode) {
             Ok((pin, attached)) => {
                 self.by_name.insert(name.to_owned(), Hook::Pinned(pin));
                 Ok(attached)
             }
             Err(XdpError::NotSupported { .. }) if !knows_links() => {
-                let attached = self.hold(program, name, mode)?;
+                let attached = self.hold(ebpf, interface, framing, mode)?;
                 warn!(
                     "this kernel keeps no XDP program for a process that has ended: while letmeind does not run, {name} has \
                      no shield, and nftables alone keeps ports closed"
@@ -109,6 +138,48 @@ impl Hooks {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The kernel attaches no program below an interface that has one. Takes ours from there; whoever keeps it there attaches
+    /// it again. Returns whether there was any.
+    fn make_way(&mut self, ebpf: &mut Ebpf, interface: &Link) -> Result<bool, XdpError> {
+        let links = Links::open()
+            .and_then(|mut links| links.all())
+            .map_err(XdpError::Interfaces)?;
+        let mut made = false;
+        for above in stacking::above(&links, interface.index) {
+            if above.programs.is_empty() {
+                continue;
+            }
+            if !self.detach(ebpf, &above.name)? {
+                return Err(XdpError::BusyAbove {
+                    interface: interface.name.clone(),
+                    above: above.name.clone(),
+                });
+            }
+            made = true;
+        }
+        Ok(made)
+    }
+
+    /// Takes the program, or that of an earlier run, from an interface. Returns whether it was there.
+    pub fn detach(&mut self, ebpf: &mut Ebpf, name: &str) -> Result<bool, XdpError> {
+        let mut found = self.offered.remove(name).is_some();
+        found |= self.release(ebpf, name);
+        let Some(pins) = &self.pins else {
+            return Ok(found);
+        };
+        let interface = Links::open()
+            .and_then(|mut links| links.named(name))
+            .map_err(XdpError::Interfaces)?;
+        let number = interface.map(|interface| interface.index.cast_unsigned());
+        for pin in pins.links()? {
+            if Some(pin.interface) == number {
+                detach(&pin).map_err(|source| pins.failed(source))?;
+                found = true;
+            }
+        }
+        Ok(found)
     }
 
     /// Detaches what an earlier run has attached to interfaces that are not configured any more.
@@ -139,7 +210,15 @@ impl Hooks {
     }
 
     /// Attaches it for as long as it is loaded.
-    fn hold(&mut self, program: &mut Xdp, name: &str, mode: Mode) -> Result<Attached, XdpError> {
+    fn hold(
+        &mut self,
+        ebpf: &mut Ebpf,
+        interface: &Link,
+        framing: Framing,
+        mode: Mode,
+    ) -> Result<Attached, XdpError> {
+        let name = interface.name.as_str();
+        let program = programs::loaded(ebpf, framing)?;
         let offered = self.offered.remove(name);
         let fits = offered.filter(|(_, native)| mode == Mode::Auto || mode == Mode::of(*native));
         let without_a_gap = fits.is_some();
@@ -150,7 +229,8 @@ impl Hooks {
             }
             None => in_mode(mode, name, |mode| program.attach(name, mode))?,
         };
-        self.by_name.insert(name.to_owned(), Hook::Held(link, native));
+        self.by_name
+            .insert(name.to_owned(), Hook::Held(link, native, framing));
         Ok(Attached {
             interface: name.to_owned(),
             native,
@@ -158,12 +238,21 @@ impl Hooks {
         })
     }
 
-    /// Detaches it from the interface that had this name. Nothing is left to detach where the interface has gone.
-    fn release(&mut self, program: &mut Xdp, name: &str) {
+    /// Detaches it from the interface that had this name. Nothing is left to detach where the interface has gone. Returns
+    /// whether there was one.
+    fn release(&mut self, ebpf: &mut Ebpf, name: &str) -> bool {
         match self.by_name.remove(name) {
-            Some(Hook::Held(link, _)) => drop(program.detach(link)),
-            Some(Hook::Pinned(pin)) => drop(detach(&pin)),
-            None => {}
+            Some(Hook::Held(link, _, framing)) => {
+                if let Ok(program) = programs::loaded(ebpf, framing) {
+                    drop(program.detach(link));
+                }
+                true
+            }
+            Some(Hook::Pinned(pin)) => {
+                drop(detach(&pin));
+                true
+            }
+            None => false,
         }
     }
 }
@@ -291,37 +380,4 @@ const fn flags(mode: XdpMode) -> u32 {
 
 fn system_call(call: &'static str, io_error: io::Error) -> ProgramError {
     SyscallError { call, io_error }.into()
-}
-
-/// Whether an earlier run has left anything attached.
-pub fn is_attached(folder: &Path) -> Result<bool, XdpError> {
-    Pins::existing(folder)?.map_or(Ok(false), |pins| Ok(!pins.links()?.is_empty()))
-}
-
-/// Detaches what an earlier run has left attached, and removes all that it has pinned, and the folder. Returns whether
-/// there was anything.
-pub fn remove(folder: &Path) -> Result<bool, XdpError> {
-    let found = forget(folder)?;
-    if found {
-        // Another network namespace may have links there.
-        let _in_use = fs::remove_dir(folder);
-    }
-    Ok(found)
-}
-
-/// The same, but leaves the folder: one who is in a sandbox could not make it again.
-pub fn forget(folder: &Path) -> Result<bool, XdpError> {
-    let Some(pins) = Pins::existing(folder)? else {
-        return Ok(false);
-    };
-    for pin in pins.links()? {
-        detach(&pin).map_err(|source| pins.failed(source))?;
-        let interface = name_of(&pin);
-        info!(
-            event = "detached",
-            interface, "XDP program detached from {interface}"
-        );
-    }
-    pins.remove_records().map_err(|source| pins.failed(source))?;
-    Ok(true)
 }

@@ -3,11 +3,13 @@
 use super::{
     attach::{Attached, Mode},
     error::XdpError,
+    framing::Framing,
     hooks::Hooks,
     kernel,
     object::Object,
     packet_log::PacketLog,
     pin::{self, Pins, Record},
+    programs::{self, take},
     refused::RefusedPackets,
     shield::{Shield, ShieldPlan},
 };
@@ -15,7 +17,7 @@ use crate::silent::tags::{Change, EPOCHS};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
-    programs::{ProgramError, Xdp},
+    programs::Xdp,
 };
 use letmein_common::{
     UserId,
@@ -28,14 +30,10 @@ use letmein_common::{
     shield::RULES,
 };
 use log::Log;
-use nix::errno::Errno;
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
 };
-
-/// The name of the program in the object.
-const PROGRAM: &str = "letmein";
 
 /// What the program is loaded with.
 pub struct Plan<'a> {
@@ -53,6 +51,8 @@ pub struct Plan<'a> {
     pub silent: Option<SilentPlan<'a>>,
     /// What the shield takes, if there are ports that it is about.
     pub shield: Option<ShieldPlan>,
+    /// Which programs are loaded at once. Others are when an interface needs them.
+    pub framings: Vec<Framing>,
     /// Where to pin what outlives the process; without, nothing does.
     pub pins: Option<Pins>,
 }
@@ -137,10 +137,9 @@ impl KernelGate {
                 records.push((record, pins.open_record(record)?));
             }
         }
-        // The maps must still be open while the program is loaded; from then on it keeps them alive itself.
-        program_mut(&mut ebpf)?
-            .load()
-            .map_err(|error| kernel::blame(verifier_error(error)))?;
+        for framing in &plan.framings {
+            programs::loaded(&mut ebpf, *framing)?;
+        }
         fill_users(&mut ebpf, plan)?;
         if let Some(silent) = silent {
             fill_keys(take(&mut ebpf, "SILENT_KEYS")?, "SILENT_KEYS", &silent.keys)?;
@@ -176,7 +175,7 @@ impl KernelGate {
             };
             self.expect_response(&exchange, &pending)?;
         }
-        let given = other.hooks.give_up(program_mut(&mut other.ebpf)?);
+        let given = other.hooks.give_up(&mut other.ebpf);
         self.hooks.take(given);
         Ok(())
     }
@@ -200,7 +199,12 @@ impl KernelGate {
     /// Attaches the program to an interface: in the place of the one that an earlier run has left there, and instead of to
     /// an interface that had this name before.
     pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, XdpError> {
-        self.hooks.attach(program_mut(&mut self.ebpf)?, interface, mode)
+        self.hooks.attach(&mut self.ebpf, interface, mode)
+    }
+
+    /// Takes the program from an interface. Returns whether it was there.
+    pub fn detach(&mut self, interface: &str) -> Result<bool, XdpError> {
+        self.hooks.detach(&mut self.ebpf, interface)
     }
 
     /// Detaches what an earlier run has attached anywhere else.
@@ -208,9 +212,19 @@ impl KernelGate {
         self.hooks.release_others()
     }
 
-    /// The kernel's number of the loaded program.
-    pub fn program_id(&self) -> Result<u32, XdpError> {
-        Ok(self.program()?.info().map_err(XdpError::Verifier)?.id())
+    /// The kernel's number of the program for interfaces of this kind; none if no interface has needed it yet.
+    pub fn program_id(&self, framing: Framing) -> Result<Option<u32>, XdpError> {
+        let program = programs::of(&self.ebpf, framing)?;
+        if program.fd().is_err() {
+            return Ok(None);
+        }
+        Ok(Some(program.info().map_err(XdpError::Verifier)?.id()))
+    }
+
+    /// The kernel's numbers of all programs that it was given.
+    pub fn program_ids(&self) -> Result<Vec<u32>, XdpError> {
+        let ids = Framing::ALL.iter().map(|framing| self.program_id(*framing));
+        ids.filter_map(Result::transpose).collect()
     }
 
     /// Lets the RESPONSE to a challenge pass until it lapses.
@@ -282,16 +296,10 @@ impl KernelGate {
         PacketLog::of(&mut self.ebpf, sink)
     }
 
-    /// The program itself, for measurements.
+    /// The program for Ethernet itself, for measurements.
     pub fn program(&self) -> Result<&Xdp, XdpError> {
-        let program = self.ebpf.program(PROGRAM).ok_or(XdpError::Missing("program"))?;
-        program.try_into().map_err(XdpError::Verifier)
+        programs::of(&self.ebpf, Framing::Ethernet)
     }
-}
-
-fn program_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp, XdpError> {
-    let program = ebpf.program_mut(PROGRAM).ok_or(XdpError::Missing("program"))?;
-    program.try_into().map_err(XdpError::Verifier)
 }
 
 /// A map's size for this many entries: a map of none cannot be made.
@@ -337,15 +345,6 @@ fn fill_permits(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<(), XdpError> {
     Ok(())
 }
 
-/// Takes a map out of the object.
-pub(super) fn take<M: TryFrom<Map, Error = MapError>>(
-    ebpf: &mut Ebpf,
-    map: &'static str,
-) -> Result<M, XdpError> {
-    let found = ebpf.take_map(map).ok_or(XdpError::Missing(map))?;
-    M::try_from(found).map_err(|source| XdpError::Map { map, source })
-}
-
 /// Removes an entry. That there was none is no error.
 pub(super) fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<(), MapError> {
     match map.remove(key) {
@@ -372,20 +371,4 @@ fn load_error(error: EbpfError) -> XdpError {
         }
         error => XdpError::Load(error),
     }
-}
-
-/// Without `CAP_PERFMON` a program may do less, and the verifier says so where it does more. To root, the same error
-/// number says that the program is wrong.
-fn verifier_error(error: ProgramError) -> XdpError {
-    if let ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    } = &error
-        && io_error.kind() == io::ErrorKind::PermissionDenied
-        && (io_error.raw_os_error() == Some(Errno::EPERM as i32)
-            || verifier_log.to_string().contains("!root"))
-    {
-        return XdpError::Permission;
-    }
-    XdpError::Verifier(error)
 }

@@ -3,21 +3,25 @@
 mod attach;
 mod before;
 mod error;
+mod framing;
 mod hooks;
 mod kernel;
 mod kernel_gate;
+mod leftovers;
 mod link;
 mod object;
 mod packet_log;
 mod pin;
+mod programs;
 mod refused;
 mod shield;
 
 pub use attach::{Attached, Mode};
 pub use before::Before;
 pub use error::XdpError;
-pub use hooks::{forget, is_attached, remove};
+pub use framing::{Framing, Unfit};
 pub use kernel_gate::{KernelGate, Plan, RingBuffer, SilentPlan};
+pub use leftovers::{forget, is_attached, remove};
 pub use object::Object;
 pub use packet_log::PacketLog;
 pub use pin::Pins;

@@ -1,9 +1,6 @@
 //! The shield's maps: which ports it is about, and a copy of the leases.
 
-use super::{
-    error::XdpError,
-    kernel_gate::{remove, take},
-};
+use super::{error::XdpError, kernel_gate::remove, programs::take};
 use crate::firewall::{LeaseKey, Protocol};
 use aya::{
     Ebpf,

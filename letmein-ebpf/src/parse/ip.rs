@@ -8,8 +8,8 @@ use letmein_common::{reason::Reason, shield::Transport, source::Address};
 /// IANA protocol numbers.
 pub const UDP: u8 = Transport::Udp as u8;
 pub const TCP: u8 = Transport::Tcp as u8;
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86DD;
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+pub const ETHERTYPE_IPV6: u16 = 0x86DD;
 /// Every fragment but the last is a multiple of this long. The kernel cuts IPv4 fragments down to one.
 const FRAGMENT_UNIT: usize = 8;
 
@@ -37,7 +37,7 @@ pub struct PackedHeader(u64);
 
 const IS_V6: u64 = 1 << 32;
 /// No IP header begins behind this.
-const LAST_HEADER: u64 = 63;
+const LAST_HEADER: u64 = 127;
 
 impl From<Header> for PackedHeader {
     #[inline(always)]

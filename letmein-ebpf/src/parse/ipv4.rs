@@ -11,6 +11,8 @@ use letmein_common::reason::Reason;
 pub const SOURCE: usize = 12;
 /// Offset of the destination address.
 pub const DESTINATION: usize = 16;
+/// Offset of the number of what it carries.
+pub const PROTOCOL: usize = 9;
 /// Length of a header without options.
 pub const MIN_LEN: usize = 20;
 /// In the field that begins at offset 6, as the next.
@@ -33,5 +35,5 @@ pub fn parse(packet: &Packet, at: usize) -> Result<Found, Unreadable> {
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let fragment = fragmentation & MORE_FRAGMENTS != 0;
     let network = Network::v4(at, at + length, total.saturating_sub(length), fragment);
-    network.carries(header[9], Reason::Truncated)
+    network.carries(header[PROTOCOL], Reason::Truncated)
 }

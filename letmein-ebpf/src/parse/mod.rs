@@ -3,6 +3,7 @@
 //! The rule for all of it: read nothing that lies behind the end that the IP header names, and drop what the kernel
 //! might follow further than this program does. `docs/frames.md` has both sides, header by header.
 
+pub mod bare;
 pub mod ethernet;
 pub mod ip;
 mod ipv4;

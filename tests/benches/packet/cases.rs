@@ -17,7 +17,7 @@ use letmein_common::{
 use letmein_daemon::{
     firewall::{LeaseKey, Protocol},
     silent::tags::Change,
-    xdp::{Plan, Shield, ShieldPlan, SilentPlan, XdpError},
+    xdp::{Framing, Plan, Shield, ShieldPlan, SilentPlan, XdpError},
 };
 use letmein_tests::figures;
 use std::net::Ipv4Addr;
@@ -137,6 +137,7 @@ impl Cases {
                 keys: vec![(USER, &self.silent.mac)],
                 pairs: 1,
             }),
+            framings: vec![Framing::Ethernet],
             pins: None,
             shield: Some(ShieldPlan {
                 rules: vec![(Protocol::Tcp, PROTECTED, PortRule::shielded(PROTECTED, 128))],

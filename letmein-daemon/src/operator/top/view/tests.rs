@@ -47,6 +47,7 @@ fn busy() -> Top {
                 .map(|(name, hook)| Interface {
                     name: name.to_owned(),
                     hook: hook.map(ToOwned::to_owned),
+                    covered_by: None,
                 })
                 .into(),
             leases: Leases {
@@ -179,6 +180,7 @@ fn nothing_is_cut_without_a_sign() {
     let interfaces = hooks.into_iter().enumerate().map(|(number, hook)| Interface {
         name: format!("enp{number}s0f0np0v10"),
         hook: (!hook.is_empty()).then(|| hook.to_owned()),
+        covered_by: None,
     });
     top.status.interfaces = interfaces.collect();
     let narrow = lines(&shown(&top, 80, 24, true));
