@@ -37,7 +37,7 @@ pub struct PackedHeader(u64);
 
 const IS_V6: u64 = 1 << 32;
 /// No IP header begins behind this.
-const LAST_HEADER: u64 = 63;
+const LAST_HEADER: u64 = 127;
 
 impl From<Header> for PackedHeader {
     #[inline(always)]
