@@ -127,7 +127,7 @@ impl Leases {
     }
 
     /// Tells the shield when a lease ends that it may know already. If that fails, the firewall knows.
-    fn admit_until(&mut self, key: &LeaseKey, end: u64) {
+    pub(super) fn admit_until(&mut self, key: &LeaseKey, end: u64) {
         if let Some(shield) = &mut self.shield
             && let Err(error) = shield.admit(key, end)
         {
