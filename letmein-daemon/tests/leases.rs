@@ -210,8 +210,9 @@ fn a_reload_keeps_grants_that_are_not_recorded_and_a_crash_the_longest() {
             "[gate]\ninterfaces = [\"eth0\"]\n[resources.ssh]\nid = \"1\"\nports = [\"tcp/22\"]\n".to_owned();
         for number in 1..=USERS {
             let key = format!("{number:02x}").repeat(32);
-            text +=
-                &format!("[users.u{number}]\nid = \"{number:x}\"\nkey = \"{key}\"\nresources = [\"ssh\"]\n");
+            let user =
+                format!("[users.u{number}]\nid = \"{number:x}\"\nkey = \"{key}\"\nresources = [\"ssh\"]\n");
+            text.push_str(&user);
         }
         let config = Config::parse(&text, Path::new("f.toml"), Path::new("/nonexistent")).unwrap();
         let install = || Firewall::install(&config.firewall_plan()).unwrap();
