@@ -7,6 +7,7 @@ mod ends;
 mod opener;
 mod others;
 mod recent;
+mod shortening;
 mod takeover;
 
 use crate::{

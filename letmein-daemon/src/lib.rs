@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod clock;
+pub mod clocks;
 pub mod config;
 pub mod control;
 pub mod core_dumps;

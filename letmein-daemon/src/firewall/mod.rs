@@ -55,7 +55,7 @@ use self::lease_set::{Kind, LeaseSet};
 use self::listing::Stale;
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
-use self::plan::{CUT_CHAIN, Scope};
+use self::plan::Scope;
 use self::shape::Shape;
 
 /// The shortest lease. The kernel counts in jiffies of up to 10 ms, and takes a timeout below one for
@@ -492,11 +492,11 @@ fn check_and_apply(plan: &FirewallPlan, leases: &[Lease]) -> Result<usize, Firew
     plan.check()?;
     let layout = plan.layout();
     let chains = plan.chains();
-    let cut = layout.cuts().then(|| layout.name(CUT_CHAIN));
+    let base = plan.base_chains(&layout);
     let names: Vec<_> = chains
         .iter()
         .map(|(_, chain)| *chain)
-        .chain(cut.as_deref())
+        .chain(base.iter().map(String::as_str))
         .collect();
     let stale = match &plan.mode {
         Mode::Guard { .. } => {

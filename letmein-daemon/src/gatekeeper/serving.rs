@@ -5,7 +5,7 @@ use crate::{
     control::{limits::Connections, tcp, udp, unheard::Unheard},
     exchange::Exchanges,
     quota::{LOOK_EVERY, Told},
-    silent,
+    silent::{self, tags::Unknown},
     userspace_gate::UserspaceGate,
 };
 use anyhow::Context as _;
@@ -31,6 +31,8 @@ pub struct Gatekeeper {
     /// Connections over TCP.
     pub connections: RefCell<Connections>,
     userspace: RefCell<Option<Rc<UserspaceGate>>>,
+    /// What the userspace gate does not know of accepted silent knocks.
+    unknown: Unknown,
     policy: RefCell<Rc<Policy>>,
     /// What ends when another policy comes.
     tasks: RefCell<Vec<AbortHandle>>,
@@ -68,6 +70,7 @@ impl Gatekeeper {
                 gate.prefixes,
             )),
             userspace: RefCell::new(gate.in_userspace.then(|| Rc::new(UserspaceGate::new(policy)))),
+            unknown: Unknown::default(),
             policy: RefCell::new(Rc::clone(policy)),
             tasks: RefCell::default(),
         }
@@ -107,12 +110,15 @@ impl Gatekeeper {
         let mut spawn = |task: tokio::task::JoinHandle<()>| tasks.push(task.abort_handle());
         if let Some(gate) = self.userspace().filter(|_| policy.gate.silent) {
             // What an earlier process has accepted is not known; what this one has, is.
-            let unknown_before = Some(gate.began());
+            if self.unknown.get().is_none() {
+                self.unknown.doubt(gate.began());
+            }
+            let unknown = self.unknown.clone();
             let mut change = move |change: &_| {
                 gate.change_tag(change);
                 Ok(())
             };
-            let table = silent::begin(&**policy, unknown_before, &mut change);
+            let table = silent::begin(&**policy, unknown, &mut change);
             spawn(spawn_local(silent::renew(
                 Rc::clone(policy),
                 table,

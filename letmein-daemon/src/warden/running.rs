@@ -116,7 +116,11 @@ impl Running {
         if config.gate.silent {
             let kernel = Rc::clone(kernel);
             let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
-            let begin = || silent::begin(&*config, Some(clock::monotonic()), &mut change);
+            let unknown = &self.state.unknown;
+            let begin = || {
+                unknown.doubt(clock::monotonic());
+                silent::begin(&*config, unknown.clone(), &mut change)
+            };
             let table = followed.tags.unwrap_or_else(begin);
             let gatekeeper = Rc::clone(&self.gatekeeper);
             let tell_time = async move |now| gatekeeper.tell_time(now).await;
