@@ -61,7 +61,8 @@ fn is_for_us(gatekeeper: &Gatekeeper, user: &User, knock: &SilentKnock) -> bool 
         Ok(Ok(())) => return true,
         Ok(Err(martian)) => {
             gatekeeper.count_martian();
-            if let Some(untold) = refusals::count("the kernel would not deliver a packet like it", Some(user)) {
+            if let Some(untold) = refusals::count("the kernel would not deliver a packet like it", Some(user))
+            {
                 warn!(
                     event = "refused",
                     user = user.name,
@@ -72,7 +73,8 @@ fn is_for_us(gatekeeper: &Gatekeeper, user: &User, knock: &SilentKnock) -> bool 
             }
         }
         Err(error) => {
-            if let Some(untold) = refusals::count("the kernel does not tell whose addresses are", Some(user)) {
+            if let Some(untold) = refusals::count("the kernel does not tell whose addresses are", Some(user))
+            {
                 error!(
                     event = "refused",
                     user = user.name,
