@@ -303,25 +303,6 @@ impl Leases {
         }
     }
 
-    /// Forgets those of these leases that somebody has just deleted from nftables: what is written for one of their
-    /// grants must not bring back the others.
-    fn forget_deleted(&mut self, mut keys: Vec<LeaseKey>) -> Result<(), LeaseError> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let found = self.firewall.look_up(&keys)?;
-        let found: HashSet<_> = found.iter().map(|lease| lease.key).collect();
-        keys.retain(|key| !found.contains(key));
-        // If the rules are gone as well, all will be put back.
-        if keys.is_empty() || !self.are_intact()? {
-            return Ok(());
-        }
-        for key in &keys {
-            self.grants.remove_all(key);
-        }
-        Ok(())
-    }
-
     fn forget_one(&mut self) -> bool {
         let ended = self.grants.pop_ended(clock::monotonic());
         if let Some(grant) = ended

@@ -6,7 +6,10 @@ use crate::{
     config::{Resource, User},
     firewall::LeaseKey,
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+};
 use tracing::{info, warn};
 
 /// What a revocation has ended.
@@ -136,6 +139,25 @@ impl Leases {
                 anyhow::Error::from(error)
             );
         }
+    }
+
+    /// Forgets those of these leases that somebody has just deleted from nftables: what is written for one of their
+    /// grants must not bring back the others.
+    pub(super) fn forget_deleted(&mut self, mut keys: Vec<LeaseKey>) -> Result<(), LeaseError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let found = self.firewall.look_up(&keys)?;
+        let found: HashSet<_> = found.iter().map(|lease| lease.key).collect();
+        keys.retain(|key| !found.contains(key));
+        // If the rules are gone as well, all will be put back.
+        if keys.is_empty() || !self.are_intact()? {
+            return Ok(());
+        }
+        for key in &keys {
+            self.grants.remove_all(key);
+        }
+        Ok(())
     }
 
     /// Ends the connections of those of these leases that cut. Returns how many that are.
