@@ -179,6 +179,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     };
     let running = Running::new(state, kernel, gatekeeper, sockets, followed);
     spawn_local(sweep(Rc::clone(&running.state)));
+    spawn_local(logging::refusals::tell_the_rest());
     spawn_local(clocks.keep(Rc::clone(&running.state)));
     let (reloads, asked) = operator::reload::channel();
     operators(&running, for_operators, for_metrics, reloads);
@@ -209,7 +210,7 @@ fn operators(
     reloads: mpsc::Sender<Asked>,
 ) {
     let probe = match &running.kernel {
-        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel)),
+        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel), Rc::clone(&running.gatekeeper)),
         None => operator::Probe::Gatekeeper(Rc::clone(&running.gatekeeper)),
     };
     let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe, reloads));
@@ -332,7 +333,11 @@ async fn until_stopped(
             continue;
         };
         let now = match &running.kernel {
-            Some(kernel) => kernel.borrow().counters()?,
+            Some(kernel) => {
+                let mut counters = kernel.borrow().counters()?;
+                counters.add(&counted?);
+                counters
+            }
             None => counted?,
         };
         if asked || now != reported {

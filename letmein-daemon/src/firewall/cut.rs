@@ -13,8 +13,6 @@ use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use tracing::warn;
 
-use crate::leases::Opener;
-
 use super::conntrack::{self, Flow, Tuple};
 use super::elements::{ElementKey, read_flows, write_element, write_set};
 use super::error::FirewallError;
@@ -229,7 +227,7 @@ impl Firewall {
             let element = ElementKey::of_flow(ends.client, ends.client_port, ends.server_port);
             let outcome = self.transport.transact(|transaction| {
                 transaction.push(Request::New, |outbox| {
-                    write_element(outbox, table, &set, &element, Some((millis, Opener::Unknown)));
+                    write_element(outbox, table, &set, &element, Some((millis, &[])));
                 });
             });
             if let Err(Refusal { errno, .. }) = outcome {

@@ -1,53 +1,49 @@
 //! Ending leases, or shortening them, because of what the clocks say.
 
-use super::{LeaseError, Leases, Living, Opener, after};
+use super::{Grant, LeaseError, Leases, Living, Opener, SHORTEST, after};
 use crate::{clock, firewall::LeaseKey};
 use letmein_common::UserId;
 use std::time::Duration;
-use tracing::warn;
-
-/// The shortest lease that the kernel takes.
-const SHORTEST: Duration = Duration::from_millis(100);
 
 impl Leases {
-    /// Shortens these leases by this long. Returns how many of them that closes.
+    /// Shortens all grants of these leases by this long. Returns how many of the leases that closes.
     pub fn shorten(&mut self, keys: &[LeaseKey], by: Duration) -> Result<usize, LeaseError> {
         let now = clock::monotonic();
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         let soonest = after(now, SHORTEST);
-        let (mut over, mut shorter) = (Vec::new(), Vec::new());
+        let (mut closed, mut over, mut shorter) = (0, Vec::new(), Vec::new());
         for key in keys {
-            let Some((end, opener)) = self.ends.get(key) else {
+            let Some(end) = self.grants.end(key) else {
                 continue;
             };
-            let end = end.saturating_sub(by);
-            if end < soonest {
-                over.push(*key);
+            if end.saturating_sub(by) < soonest {
+                closed += 1;
+                let openers = self.grants.of(key).map(|(opener, _)| opener);
+                over.extend(openers.map(|opener| Grant { key: *key, opener }));
             } else {
-                shorter.push((*key, end, opener));
+                shorter.push((*key, end.saturating_sub(by)));
             }
         }
         self.revoke(&over)?;
-        for (key, end, opener) in shorter {
+        for (key, end) in shorter {
             // What closes is closed in the shield first.
-            if let Some(shield) = &mut self.shield
-                && let Err(error) = shield.admit(&key, end)
-            {
-                let error = anyhow::Error::from(error);
-                warn!("the shield does not learn when {key} ends: {error:#}");
+            self.admit_until(&key, end);
+            let grants: Vec<_> = self.grants.of(&key).collect();
+            for (opener, end) in grants {
+                self.grants.set(Grant { key, opener }, end.saturating_sub(by));
             }
-            self.ends.set(key, end, opener);
             if self.firewall.cuts(&key) {
                 self.cuts.set(key, end);
             }
-            let left = Duration::from_nanos(end.saturating_sub(now));
-            self.firewall.open_for(&[key], left, opener)?;
+            if let Some(lease) = self.grants.lease(&key, now) {
+                self.firewall.put(&[lease])?;
+            }
         }
-        Ok(over.len())
+        Ok(closed)
     }
 
-    /// Closes the leases on this page that were opened by these users; `None` stands for whoever is no user. Returns how
-    /// many that are.
+    /// Ends the grants on this page that are of these users; `None` stands for whoever is no user. Returns how many that
+    /// are.
     pub fn close_of(
         &mut self,
         page: &[Living],
@@ -57,11 +53,11 @@ impl Leases {
             Opener::User(user) => Some(user),
             Opener::Operator(_) | Opener::Unknown => None,
         };
-        let living = page.iter().filter(|living| whose(user(living.opener)));
-        let keys: Vec<_> = living.map(|living| living.key).collect();
-        if keys.is_empty() {
+        let grants = page.iter().map(|living| living.grant);
+        let grants: Vec<_> = grants.filter(|grant| whose(user(grant.opener))).collect();
+        if grants.is_empty() {
             return Ok(0);
         }
-        Ok(self.revoke(&keys)?.0)
+        Ok(self.revoke(&grants)?.grants.len())
     }
 }

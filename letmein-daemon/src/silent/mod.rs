@@ -1,6 +1,8 @@
-//! Silent knocks: which tags are taken at which time ([`tags`]), and what a knock does that proved a key ([`knock`]).
+//! Silent knocks: which tags are taken at which time ([`tags`]), what a knock does that proved a key
+//! ([`knock`]), and whether it was for this machine (`martian`).
 
 pub mod knock;
+mod martian;
 pub mod tags;
 
 use crate::xdp::XdpError;

@@ -241,7 +241,7 @@ impl TagTable {
             {
                 info!(
                     "{soon}: there is no record of those that were accepted before, and an old one must not be taken again"
-                )
+                );
             }
             None => {}
         }

@@ -183,7 +183,8 @@ impl Running {
     ) -> anyhow::Result<(Leases, Followed)> {
         let firewall = Firewall::install(&config.firewall_plan())?;
         let watch = firewall.watch()?;
-        let (mut leases, settlement) = Leases::survey(firewall, config, self.known())?;
+        let (mut leases, settlement) =
+            Leases::survey(firewall, config, self.known(), Some(&self.state.leases.borrow()))?;
         let mut table = None;
         if let (Some(gate), Some(kernel), Some(mode)) = (gate, &self.kernel, loading::mode(config)) {
             loading::fill(gate, &mut leases)?;

@@ -1,6 +1,6 @@
 //! What a configuration has set up, and what has to be followed while it is valid.
 
-use super::{gatekeeper::Gatekeeper, sockets::Sockets};
+use super::{gatekeeper::Gatekeeper, quotas, sockets::Sockets};
 use crate::{
     clock,
     config::Config,
@@ -104,6 +104,13 @@ impl Running {
         }
         if let Some(interfaces) = followed.interfaces {
             spawn(spawn_local(interfaces.keep(Rc::clone(kernel))));
+        }
+        spawn(spawn_local(quotas::tell(
+            Rc::clone(&self.state),
+            Rc::clone(kernel),
+        )));
+        if let Some(nonces) = kernel.borrow_mut().nonces() {
+            spawn(spawn_local(nonces.keep_tidy()));
         }
         let config = self.state.config();
         if config.gate.silent {

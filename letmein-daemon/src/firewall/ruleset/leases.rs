@@ -33,7 +33,7 @@ pub(super) fn element(set: LeaseSet, lease: &Lease) -> Expression<'static> {
         val: Box::new(value),
         timeout: u32::try_from(lease.remaining.as_secs() + 1).ok(),
         expires: None,
-        comment: comment::text(lease.opener).map(Into::into),
+        comment: comment::text(lease).map(Into::into),
         counter: None,
     }))
 }
