@@ -4,9 +4,7 @@
 use crate::packets::{live_program, stay};
 use letmein_daemon::xdp::{KernelGate, Mode};
 use letmein_tests::{lab::Host, tap::Tap};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, recvfrom, socket,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, recvfrom, socket};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, UdpSocket},
