@@ -92,7 +92,7 @@ async fn play(policy: &Policy, mut input: Input<'_>) {
     };
     let serve = async {
         // That the client hangs up early is an error, and no harm.
-        let _hung_up = serve_stream(&mut server, SOURCE, policy, finish).await;
+        let _hung_up = serve_stream(&mut server, SOURCE, policy, |_, _| Ok(()), finish).await;
         drop(server);
     };
     let knock = async {

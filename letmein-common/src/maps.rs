@@ -3,6 +3,7 @@
 //! All are `#[repr(C)]` without padding: the kernel compares keys byte by byte.
 
 use crate::{
+    account::{Account, NETWORKS},
     bucket::Limit,
     hmac::Auth,
     ids::{ResourceId, UserId},
@@ -175,6 +176,28 @@ pub struct Pending {
     pub expires: u64,
 }
 
+/// A challenge that awaits its RESPONSE, as the gate keeps it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Awaited {
+    /// What was sent, and until when it may be answered.
+    pub pending: Pending,
+    /// The token bucket of the RESPONSEs that came for it, right or wrong.
+    pub tries: u64,
+    /// The token bucket of those that were right.
+    pub answers: u64,
+}
+
+impl From<Pending> for Awaited {
+    fn from(pending: Pending) -> Self {
+        Self {
+            pending,
+            tries: 0,
+            answers: 0,
+        }
+    }
+}
+
 /// What each CPU notes down of refused packets: in one place, so that it is looked up once for each of them.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -191,8 +214,15 @@ pub struct Tally {
 pub struct Settings {
     /// The token bucket of every source.
     pub limit: Limit,
-    /// How many HMACs each CPU computes, for each [`Spender`](crate::gate::Spender).
+    /// How many HMACs each CPU computes for those who wait for nobody: see [`Spender`](crate::gate::Spender).
     pub budget: Limit,
+    /// How many it computes for those whose token bucket is empty.
+    pub drained: Limit,
+    /// The token buckets of every user: see [`Purse`](crate::account::Purse).
+    pub quota: Limit,
+    /// The token buckets of every challenge: how many RESPONSEs are checked before others come first, and how many right
+    /// ones are handed over.
+    pub answers: Limit,
     /// How much of an address is one source.
     pub prefixes: Prefixes,
     /// The UDP control port.
@@ -216,13 +246,17 @@ mod pod {
         reason = "aya asks for this promise about every type that crosses into the kernel"
     )]
 
-    use super::{Pending, PendingKey, PermitKey, SaltKey, Settings, Tally};
-    use crate::{filter::UserFilter, ids::UserId, source::Address};
+    use super::{Awaited, Pending, PendingKey, PermitKey, SaltKey, Settings, Tally};
+    use crate::{account::Account, filter::UserFilter, ids::UserId, source::Address};
     use aya::Pod;
 
     // SAFETY: `repr(C)` or `repr(transparent)`, made of integers and arrays of integers only, and without
     // padding, which the assertions below hold them to.
     unsafe impl Pod for Address {}
+    // SAFETY: as above.
+    unsafe impl Pod for Account {}
+    // SAFETY: as above.
+    unsafe impl Pod for Awaited {}
     // SAFETY: as above.
     unsafe impl Pod for Pending {}
     // SAFETY: as above.
@@ -250,7 +284,9 @@ const _: () = {
     assert!(size_of::<PermitKey>() == 4 + 4);
     assert!(size_of::<PendingKey>() == 16 + 4 * 4);
     assert!(size_of::<Pending>() == 32 + 8);
-    assert!(size_of::<Settings>() == 2 * 16 + 32 + 6 * 4);
+    assert!(size_of::<Awaited>() == size_of::<Pending>() + 2 * 8);
+    assert!(size_of::<Account>() == 16 * NETWORKS + 5 * 8);
+    assert!(size_of::<Settings>() == 5 * 16 + 32 + 6 * 4);
     assert!(size_of::<Counters>() == 8 + 8 * Reason::ALL.len());
     assert!(size_of::<Tally>() == size_of::<Counters>() + 2 * 4);
 };

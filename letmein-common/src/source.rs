@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv6Addr};
 ///
 /// The two words hold the bytes in network order, whatever the machine's own order: keys are compared as
 /// bytes, and two words are moved with two instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Address(pub [u64; 2]);
 

@@ -1,15 +1,15 @@
 //! Exchanges over UDP that have got a challenge and still owe the response.
 //!
-//! Only who proved a key with a salt not seen before gets an entry, and there is a bound: when it is reached,
-//! the entry that lapses first makes way.
+//! Only a user who has proved a key with a salt not seen before gets an entry, and users share what room there is: when
+//! it is full, whoever has the most entries loses the oldest of them.
 
+use crate::fair::Table;
 use letmein_common::{
     ResourceId, UserId,
     hmac::Auth,
     maps::{Pending, PendingKey},
     wire::challenge::Operation,
 };
-use std::collections::HashMap;
 
 /// One exchange.
 #[derive(Clone, Copy)]
@@ -18,102 +18,91 @@ pub struct Exchange {
     pub operation: Operation,
     /// The challenge, and until when it may be answered.
     pub pending: Pending,
-    /// Its RESPONSE was acted upon. A repeated one, after a lost COMEIN, is answered but changes nothing.
-    pub done: bool,
+    /// What has become of its RESPONSE.
+    pub progress: Progress,
+}
+
+/// What has become of a RESPONSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// None has come.
+    Waiting,
+    /// It proves the key, and is being acted upon: another one changes nothing.
+    Acting,
+    /// It was acted upon. A repeated one, after a lost COMEIN, is answered but changes nothing.
+    Done,
 }
 
 /// All of them.
-pub struct Exchanges {
-    by_key: HashMap<PendingKey, Exchange>,
-    capacity: usize,
-}
+pub struct Exchanges(Table<UserId, PendingKey, Exchange>);
 
 impl Exchanges {
     /// None yet, and at most `capacity`.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self {
-            by_key: HashMap::new(),
-            capacity: capacity.max(1),
-        }
+        Self(Table::new(capacity))
     }
 
     /// Begins an exchange, or goes on with one whose challenge still waits: a client that repeats its KNOCK,
-    /// because the answer was late or lost, gets the same challenge again and may answer any of the two.
-    pub fn begin(&mut self, key: PendingKey, operation: Operation, fresh: Pending, now: u64) -> &Exchange {
-        let waits = self
-            .by_key
-            .get(&key)
-            .is_some_and(|old| old.operation == operation && !old.done && now < old.pending.expires);
-        if !waits {
-            self.make_room(now);
-            self.by_key.insert(
-                key,
-                Exchange {
-                    operation,
-                    pending: fresh,
-                    done: false,
-                },
-            );
+    /// because the answer was late or lost, gets the same challenge again and may answer any of the two. Returns the
+    /// challenge.
+    pub fn begin(&mut self, key: PendingKey, operation: Operation, fresh: Pending, now: u64) -> Pending {
+        if let Some(old) = self.0.get(&key)
+            && old.operation == operation
+            && old.progress != Progress::Done
+            && now < old.pending.expires
+        {
+            return old.pending;
         }
-        self.by_key.entry(key).or_insert(Exchange {
+        let exchange = Exchange {
             operation,
             pending: fresh,
-            done: false,
-        })
+            progress: Progress::Waiting,
+        };
+        // They lapse in the order in which they began.
+        while let Some((lapsed, oldest)) = self.0.oldest()
+            && now >= oldest.pending.expires
+        {
+            let lapsed = *lapsed;
+            self.0.remove(&lapsed);
+        }
+        self.0.insert(key.user, key, exchange);
+        self.shed();
+        fresh
     }
 
     /// The exchange, unless its time is over.
     #[must_use]
     pub fn get(&self, key: &PendingKey, now: u64) -> Option<Exchange> {
-        let exchange = self.by_key.get(key)?;
+        let exchange = self.0.get(key)?;
         (now < exchange.pending.expires).then_some(*exchange)
     }
 
-    /// The exchange has done what it was begun for, unless another one has taken its place meanwhile.
-    pub fn finish(&mut self, key: &PendingKey, done: &Exchange) {
-        if let Some(exchange) = self.by_key.get_mut(key)
-            && exchange.pending.token == done.pending.token
+    /// The exchange has come this far, unless another one has taken its place meanwhile.
+    pub fn advance(&mut self, key: &PendingKey, exchange: &Exchange, progress: Progress) {
+        if let Some(found) = self.0.get_mut(key)
+            && found.pending.token == exchange.pending.token
         {
-            exchange.done = true;
+            found.progress = progress;
         }
     }
 
     /// The token that a RESPONSE has to answer.
     #[must_use]
     pub fn token(&self, key: &PendingKey, now: u64) -> Option<&Auth> {
-        let exchange = self.by_key.get(key)?;
+        let exchange = self.0.get(key)?;
         (now < exchange.pending.expires).then_some(&exchange.pending.token)
     }
 
     /// Goes on with at most `capacity`, and with those only of users and resources that are kept.
     pub fn change(&mut self, capacity: usize, keeps: impl Fn(UserId, ResourceId) -> bool) {
-        self.by_key.retain(|key, _| keeps(key.user, key.resource));
-        self.capacity = capacity.max(1);
-        while self.by_key.len() > self.capacity {
-            self.drop_first();
-        }
+        self.0.retain(|key| keeps(key.user, key.resource));
+        self.0.change(capacity);
+        self.shed();
     }
 
-    fn make_room(&mut self, now: u64) {
-        if self.by_key.len() < self.capacity {
-            return;
-        }
-        self.by_key.retain(|_, exchange| now < exchange.pending.expires);
-        if self.by_key.len() >= self.capacity {
-            self.drop_first();
-        }
-    }
-
-    /// Forgets the one that lapses first.
-    fn drop_first(&mut self) {
-        let first = self
-            .by_key
-            .iter()
-            .min_by_key(|(_, exchange)| exchange.pending.expires);
-        if let Some(key) = first.map(|(key, _)| *key) {
-            self.by_key.remove(&key);
-        }
+    fn shed(&mut self) {
+        while self.0.shed().is_some() {}
     }
 }
 
@@ -138,9 +127,9 @@ mod tests {
         let mut exchanges = Exchanges::new(8);
         exchanges.begin(key(1), Operation::Knock, pending(1, 100), 0);
         let again = exchanges.begin(key(1), Operation::Knock, pending(2, 150), 50);
-        assert_eq!(again.pending.token, [1; 32]);
+        assert_eq!(again.token, [1; 32]);
         let other = exchanges.begin(key(1), Operation::Revoke, pending(3, 150), 50);
-        assert_eq!(other.pending.token, [3; 32]);
+        assert_eq!(other.token, [3; 32]);
     }
 
     #[test]
@@ -148,11 +137,10 @@ mod tests {
         let mut exchanges = Exchanges::new(8);
         exchanges.begin(key(1), Operation::Knock, pending(1, 100), 0);
         let exchange = exchanges.get(&key(1), 10).unwrap();
-        exchanges.finish(&key(1), &exchange);
+        exchanges.advance(&key(1), &exchange, Progress::Done);
         assert_eq!(
             exchanges
                 .begin(key(1), Operation::Knock, pending(2, 110), 10)
-                .pending
                 .token,
             [2; 32]
         );
@@ -161,7 +149,6 @@ mod tests {
         assert_eq!(
             exchanges
                 .begin(key(1), Operation::Knock, pending(3, 210), 110)
-                .pending
                 .token,
             [3; 32]
         );
@@ -172,10 +159,38 @@ mod tests {
         let mut exchanges = Exchanges::new(2);
         for port in 1..=5 {
             exchanges.begin(key(port), Operation::Knock, pending(1, 100 + u64::from(port)), 0);
-            assert!(exchanges.by_key.len() <= 2);
+            assert!(exchanges.0.len() <= 2);
         }
         assert!(exchanges.token(&key(5), 0).is_some());
         assert!(exchanges.token(&key(1), 0).is_none());
+    }
+
+    /// What is beyond the bound is the greedy user's, whoever comes last.
+    #[test]
+    fn a_users_exchanges_make_way_for_nobody_elses() {
+        let mut exchanges = Exchanges::new(8);
+        let alice = key(1);
+        exchanges.begin(alice, Operation::Knock, pending(7, 1000), 0);
+        for port in 2..500 {
+            let mallory = PendingKey {
+                user: UserId(13),
+                ..key(port)
+            };
+            exchanges.begin(mallory, Operation::Knock, pending(1, 1000), 0);
+            assert!(exchanges.token(&mallory, 0).is_some());
+        }
+        assert_eq!(exchanges.token(&alice, 0), Some(&[7; 32]));
+        assert_eq!(exchanges.0.len(), 8);
+    }
+
+    #[test]
+    fn what_has_lapsed_takes_no_room() {
+        let mut exchanges = Exchanges::new(8);
+        for port in 1..=5 {
+            exchanges.begin(key(port), Operation::Knock, pending(1, 100), 0);
+        }
+        exchanges.begin(key(6), Operation::Knock, pending(1, 200), 100);
+        assert_eq!(exchanges.0.len(), 1);
     }
 
     #[test]
@@ -188,6 +203,6 @@ mod tests {
         assert!(exchanges.token(&key(1), 0).is_none());
         assert!(exchanges.token(&key(2), 0).is_some() && exchanges.token(&key(3), 0).is_some());
         exchanges.change(2, |_, resource| resource != ResourceId(2));
-        assert!(exchanges.by_key.is_empty());
+        assert!(exchanges.0.is_empty());
     }
 }

@@ -6,11 +6,13 @@
 
 pub mod channel;
 pub mod clock;
+pub mod clocks;
 pub mod config;
 pub mod control;
 pub mod core_dumps;
 pub mod elsewhere;
 pub mod exchange;
+pub mod fair;
 pub mod firewall;
 pub mod forwarding;
 #[doc(hidden)]
@@ -27,6 +29,7 @@ pub mod netlink;
 pub mod notify;
 pub mod operator;
 pub mod protocol;
+pub mod quota;
 pub mod remembered;
 pub mod requests;
 pub mod sandbox;

@@ -6,6 +6,7 @@ use crate::{
         Gatekeeper,
         policy::{Policy, Resource},
     },
+    logging::refusals,
     requests::Action,
 };
 use letmein_common::{
@@ -85,17 +86,33 @@ pub fn check_first<'a>(
         .resource(message.resource)
         .filter(|_| user.permits(message.resource));
     let Some(resource) = resource else {
-        warn!(
-            event = "refused",
-            user = user.name,
-            resource = %message.resource,
-            address = %from,
-            "{} may not open resource {} (from {from})",
-            user.name, message.resource
-        );
+        if let Some(untold) = refusals::count("the user may not open the resource", Some(user)) {
+            warn!(
+                event = "refused",
+                user = user.name,
+                resource = %message.resource,
+                address = %from,
+                "{} may not open resource {} (from {from}){untold}",
+                user.name, message.resource
+            );
+        }
         return Err(Refused::at(Stage::BasicAuth, message));
     };
     Ok((user, resource))
+}
+
+/// Begins an exchange with a first message that was [checked](check_first): if it is no replay, and the user does not
+/// knock too often.
+pub fn begin(gatekeeper: &Gatekeeper, user: &User, message: &Message, from: IpAddr) -> Result<(), Refused> {
+    // A replay is not the user's doing, and must not count as one of the user's knocks.
+    if !gatekeeper.is_fresh(message) {
+        return Err(Refused::at(Stage::Stranger, message));
+    }
+    if gatekeeper.charge(user, from) {
+        Ok(())
+    } else {
+        Err(Refused::at(Stage::BasicAuth, message))
+    }
 }
 
 /// Checks a RESPONSE against the challenge.
@@ -112,17 +129,16 @@ pub fn check_response<'a>(
         .ok_or(Refused::at(Stage::BasicAuth, response))
 }
 
-/// Checks a RESPONSE against the challenge and has the warden do what the exchange was begun for.
-pub async fn finish(
-    gatekeeper: &Gatekeeper,
+/// What a RESPONSE asks for that proves the key for this challenge. `begun_with` is what the exchange began with.
+pub fn decide(
+    policy: &Policy,
     begun_with: Operation,
     token: &Auth,
     response: &Message,
     from: IpAddr,
-) -> Result<[u8; LEN], Refused> {
-    let policy = gatekeeper.policy();
-    let (_, resource) = check_response(&policy, token, response)?;
-    let action = match begun_with {
+) -> Result<Action, Refused> {
+    let (_, resource) = check_response(policy, token, response)?;
+    Ok(match begun_with {
         Operation::Revoke => Action::Close {
             user: response.user,
             resource: response.resource,
@@ -134,10 +150,7 @@ pub async fn finish(
             address: from,
             lease: resource.lease,
         },
-    };
-    let outcome = gatekeeper.warden.ask(action).await;
-    outcome.map_err(|_refused| Refused::at(Stage::FullAuth, response))?;
-    Ok(come_in(response))
+    })
 }
 
 /// The CHALLENGE with this token.

@@ -76,6 +76,17 @@ pub enum Action {
     Expect(PendingKey, Challenge),
 }
 
+impl Action {
+    /// Whose knock it is for.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        match self {
+            Self::Open { user, .. } | Self::Close { user, .. } => *user,
+            Self::Expect(exchange, _) => exchange.user,
+        }
+    }
+}
+
 /// A [`Pending`] challenge, which shows its token to nobody.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Challenge {

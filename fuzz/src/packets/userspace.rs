@@ -40,7 +40,7 @@ impl Userspace {
     /// Begins an exchange, and tells what is pending then: it may be an earlier challenge.
     pub fn challenge(&mut self, exchange: PendingKey, operation: Operation, pending: Pending) -> Pending {
         let now = clock::monotonic();
-        self.exchanges.begin(exchange, operation, pending, now).pending
+        self.exchanges.begin(exchange, operation, pending, now)
     }
 
     pub fn admit(&mut self, lease: &firewall::LeaseKey, end: u64) {

@@ -1,18 +1,45 @@
 //! Who may hold how many TCP connections.
 //!
-//! A source network has a small share. When all places are taken the oldest connection makes way: it has had
-//! the longest time to say its four messages, and holding places cannot lock anybody out.
+//! There are `total` places. When they are taken, somebody makes way for whoever comes: of the users who have proved
+//! their keys, each with their connections, and the strangers, who count as one more, whoever has the most. A user loses
+//! the oldest connection. Among strangers, who makes way is found network by network: see [`Crowd`].
+//!
+//! So with *n* users who have connections, each of them and the strangers together have `total` / (*n* + 1) places that
+//! nobody else can take; strangers are let in always; and those of one network cannot push out those of another that
+//! has fewer.
 
-use letmein_common::source::{Address, Prefixes};
-use std::{collections::VecDeque, net::IpAddr};
+mod crowd;
+
+use crate::fair::Table;
+use crowd::Crowd;
+use letmein_common::{
+    UserId,
+    source::{Address, Prefixes},
+};
+use std::{collections::HashMap, net::IpAddr};
 use tokio::task::AbortHandle;
 
-/// The connections that are served now, oldest first.
+/// The networks whose members are counted together, besides the address family and the source network itself: what a
+/// provider has, and what a customer of one may get.
+const WIDER_V4: [u8; 2] = [16, 24];
+const WIDER_V6: [u8; 2] = [32, 48];
+
+/// The family, two wider networks, and the source network.
+type Path = [Address; 4];
+
+/// The number of a connection. A later one has a higher number.
+pub type Number = u64;
+
+/// The connections that are served now.
 pub struct Connections {
     total: usize,
     per_source: usize,
     prefixes: Prefixes,
-    open: VecDeque<(IpAddr, AbortHandle)>,
+    next: Number,
+    /// Where the strangers come from.
+    paths: HashMap<Number, Path>,
+    strangers: Crowd<(Number, AbortHandle)>,
+    users: Table<UserId, Number, AbortHandle>,
 }
 
 impl Connections {
@@ -23,7 +50,10 @@ impl Connections {
             total: total as usize,
             per_source: per_source as usize,
             prefixes,
-            open: VecDeque::new(),
+            next: 0,
+            paths: HashMap::new(),
+            strangers: Crowd::default(),
+            users: Table::new(usize::MAX),
         }
     }
 
@@ -34,61 +64,71 @@ impl Connections {
         self.prefixes = prefixes;
     }
 
-    /// Whether a connection from `source` gets a place. Ends the oldest one if that takes it.
-    pub fn admit(&mut self, source: IpAddr) -> bool {
-        self.open.retain(|(_, task)| !task.is_finished());
-        let network = self.network(source);
-        let same = self
-            .open
-            .iter()
-            .filter(|(other, _)| self.network(*other) == network);
-        if same.count() >= self.per_source {
-            return false;
+    /// A number for the next connection.
+    pub const fn number(&mut self) -> Number {
+        self.next += 1;
+        self.next
+    }
+
+    /// Admits a connection of a stranger, which this task serves. Ends others if that takes it.
+    pub fn add(&mut self, number: Number, source: IpAddr, task: AbortHandle) {
+        let path = self.path(source);
+        self.paths.insert(number, path);
+        self.strangers.add(&path, number, (number, task));
+        if self.strangers.len_of(&path) > self.per_source {
+            let oldest = self.strangers.take_oldest_of(&path);
+            self.end_stranger(oldest);
         }
-        while self.open.len() >= self.total {
-            match self.open.pop_front() {
-                Some((_, task)) => task.abort(),
-                None => break,
+        while self.strangers.len() + self.users.len() > self.total.max(1) {
+            self.make_way();
+        }
+    }
+
+    /// This one has proved a key, and is a stranger no more. Not if it had to make way.
+    pub fn prove(&mut self, number: Number, user: UserId) {
+        let Some(path) = self.paths.remove(&number) else {
+            return;
+        };
+        if let Some((_, task)) = self.strangers.remove(&path, number) {
+            self.users.insert(user, number, task);
+        }
+    }
+
+    /// This one is over.
+    pub fn remove(&mut self, number: Number) {
+        match self.paths.remove(&number) {
+            Some(path) => drop(self.strangers.remove(&path, number)),
+            None => drop(self.users.remove(&number)),
+        }
+    }
+
+    fn make_way(&mut self) {
+        if let Some((count, _)) = self.users.largest()
+            && count > self.strangers.len()
+        {
+            if let Some((_, task)) = self.users.take_from_largest() {
+                task.abort();
             }
+        } else {
+            let stranger = self.strangers.take_from_fullest();
+            self.end_stranger(stranger);
         }
-        true
     }
 
-    /// Remembers the task that serves an admitted connection.
-    pub fn add(&mut self, source: IpAddr, task: AbortHandle) {
-        self.open.push_back((source, task));
+    fn end_stranger(&mut self, stranger: Option<(Number, AbortHandle)>) {
+        if let Some((number, task)) = stranger {
+            self.paths.remove(&number);
+            task.abort();
+        }
     }
 
-    fn network(&self, source: IpAddr) -> Address {
-        Address::from(source.to_canonical()).network(&self.prefixes)
+    fn path(&self, source: IpAddr) -> Path {
+        let source = Address::from(source.to_canonical()).network(&self.prefixes);
+        let family = source.network(&Prefixes::new(0, 0));
+        let [wide, wider] = [1, 0].map(|at| source.network(&Prefixes::new(WIDER_V4[at], WIDER_V6[at])));
+        [family, wider, wide, source]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::future::pending;
-    use tokio::task::JoinHandle;
-
-    /// Admits a connection that does nothing, or tells that it was refused.
-    fn connect(connections: &mut Connections, source: &str) -> Option<JoinHandle<()>> {
-        let source = source.parse().unwrap();
-        connections.admit(source).then(|| {
-            let task = tokio::spawn(pending::<()>());
-            connections.add(source, task.abort_handle());
-            task
-        })
-    }
-
-    #[tokio::test]
-    async fn a_network_has_its_share_and_the_oldest_makes_way() {
-        let mut connections = Connections::new(3, 2, Prefixes::new(32, 56));
-        let oldest = connect(&mut connections, "192.0.2.1").unwrap();
-        assert!(connect(&mut connections, "192.0.2.1").is_some());
-        assert!(connect(&mut connections, "192.0.2.1").is_none());
-        assert!(connect(&mut connections, "2001:db8::1").is_some());
-        assert!(connect(&mut connections, "192.0.2.2").is_some());
-        assert!(oldest.await.unwrap_err().is_cancelled());
-        assert!(connect(&mut connections, "192.0.2.1").is_some());
-    }
-}
+mod tests;

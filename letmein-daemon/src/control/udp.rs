@@ -5,7 +5,9 @@
 
 use crate::{
     clock,
+    exchange::Progress,
     gatekeeper::{Gatekeeper, policy::Policy},
+    logging::refusals,
     protocol::{self, Refused, Stage},
     requests::Action,
     silent,
@@ -31,7 +33,7 @@ use std::{
     rc::Rc,
     time::Duration,
 };
-use tokio::{io::Interest, net::UdpSocket, time::sleep};
+use tokio::{io::Interest, net::UdpSocket, task::spawn_local, time::sleep};
 use tracing::warn;
 
 /// Longer than any knock, so that a longer datagram is seen to be one.
@@ -41,11 +43,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// One bound socket and what it takes to answer.
 pub struct Server {
-    socket: UdpSocket,
+    socket: Rc<UdpSocket>,
     gatekeeper: Rc<Gatekeeper>,
 }
 
 /// A datagram's way back.
+#[derive(Clone, Copy)]
 struct Origin {
     peer: SocketAddr,
     local: Option<Local>,
@@ -71,11 +74,15 @@ impl Local {
 impl Server {
     /// Serves `socket`.
     #[must_use]
-    pub const fn new(socket: UdpSocket, gatekeeper: Rc<Gatekeeper>) -> Self {
-        Self { socket, gatekeeper }
+    pub fn new(socket: UdpSocket, gatekeeper: Rc<Gatekeeper>) -> Self {
+        Self {
+            socket: Rc::new(socket),
+            gatekeeper,
+        }
     }
 
-    /// Answers datagrams for ever.
+    /// Answers datagrams for ever. What takes the warden is left to tasks of its own, so that nobody waits for whoever
+    /// came before.
     pub async fn serve(self) {
         let mut buffer = [0; BUFFER];
         loop {
@@ -89,13 +96,14 @@ impl Server {
                     if self.is_unheard(datagram) {
                         let interface = origin.local.and_then(Local::interface);
                         self.gatekeeper.unheard.note(origin.peer, interface);
-                    } else if let Some(answer) = self.answer(origin.peer, datagram).await {
-                        // A full send buffer or an unreachable peer: as if the answer were lost on its way.
-                        let _lost = send(&self.socket, &origin, &answer);
+                    } else if let Some(answer) = self.answer(origin, datagram) {
+                        self.send(&origin, &answer);
                     }
                 }
                 Err(error) => {
-                    warn!("cannot receive from the control port: {error}");
+                    if let Some(untold) = refusals::count("a datagram cannot be received", None) {
+                        warn!("cannot receive from the control port: {error}{untold}");
+                    }
                     sleep(PAUSE).await;
                 }
             }
@@ -108,23 +116,34 @@ impl Server {
         datagram.len() == SILENT_LEN && gatekeeper.policy().gate.silent && gatekeeper.userspace().is_none()
     }
 
-    async fn answer(&self, peer: SocketAddr, datagram: &[u8]) -> Option<[u8; LEN]> {
+    fn send(&self, origin: &Origin, answer: &[u8]) {
+        // A full send buffer or an unreachable peer: as if the answer were lost on its way.
+        let _lost = send(&self.socket, origin, answer);
+    }
+
+    /// The answer to a datagram, if there is one at once.
+    fn answer(&self, origin: Origin, datagram: &[u8]) -> Option<[u8; LEN]> {
         let policy = self.gatekeeper.policy();
         if let Some(gate) = self.gatekeeper.userspace() {
-            let verdict = gate.judge(&policy, &self.gatekeeper.exchanges.borrow(), peer, datagram);
+            let verdict = gate.judge(
+                &policy,
+                &self.gatekeeper.exchanges.borrow(),
+                origin.peer,
+                datagram,
+            );
             match verdict {
                 Verdict::Pass => {}
                 Verdict::Drop => return None,
                 Verdict::Silent(knock) => {
-                    silent::knock::act(&self.gatekeeper, &knock).await;
+                    silent::knock::act(&self.gatekeeper, &knock);
                     return None;
                 }
             }
         }
         let outcome = match Message::parse(datagram) {
             Ok(message) => match message.operation {
-                Operation::Knock | Operation::Revoke => self.on_first(&policy, peer, &message).await,
-                Operation::Response => self.on_response(&policy, peer, &message).await,
+                Operation::Knock | Operation::Revoke => self.on_first(&policy, origin, &message),
+                Operation::Response => self.on_response(&policy, origin, &message),
                 // What gates say. Two of them would go on for ever about each other's GOAWAY.
                 Operation::Challenge | Operation::ComeIn | Operation::GoAway => Ok(None),
             },
@@ -135,65 +154,103 @@ impl Server {
         outcome.unwrap_or_else(|refused| refused.answer(policy.gate.error_policy))
     }
 
-    /// A KNOCK or REVOKE gets a challenge, and holds no more than an entry in a bounded table.
-    async fn on_first(
+    /// A KNOCK or REVOKE gets a challenge, and holds no more than an entry in a table with room for all users.
+    fn on_first(
         &self,
         policy: &Policy,
-        peer: SocketAddr,
+        origin: Origin,
         message: &Message,
     ) -> Result<Option<[u8; LEN]>, Refused> {
-        protocol::check_first(policy, message, peer.ip().to_canonical())?;
-        let token = protocol::fresh_token().ok_or(Refused::at(Stage::BasicAuth, message))?;
+        let from = origin.peer.ip().to_canonical();
+        let (user, _) = protocol::check_first(policy, message, from)?;
+        protocol::begin(&self.gatekeeper, user, message, from)?;
+        let refused = Refused::at(Stage::BasicAuth, message);
+        let token = protocol::fresh_token().ok_or(refused)?;
         let now = clock::monotonic();
         let timeout = u64::try_from(policy.gate.control_timeout.as_nanos()).unwrap_or(u64::MAX);
         let fresh = Pending {
             token,
             expires: now.saturating_add(timeout),
         };
-        let key = exchange_key(peer, message);
-        let pending = self
-            .gatekeeper
-            .exchanges
-            .borrow_mut()
-            .begin(key, message.operation, fresh, now)
-            .pending;
-        if !policy.gate.in_userspace {
-            // The XDP program lets no RESPONSE pass that it does not expect.
-            let expect = Action::Expect(key, pending.into());
-            let expected = self.gatekeeper.warden.ask(expect).await;
-            expected.map_err(|_refused| Refused::at(Stage::BasicAuth, message))?;
+        let key = exchange_key(origin.peer, message);
+        let pending = {
+            let mut exchanges = self.gatekeeper.exchanges.borrow_mut();
+            exchanges.begin(key, message.operation, fresh, now)
+        };
+        let challenge = protocol::challenge(message, &pending.token);
+        if policy.gate.in_userspace {
+            return Ok(Some(challenge));
         }
-        Ok(Some(protocol::challenge(message, &pending.token)))
+        // The XDP program lets no RESPONSE pass that it does not expect.
+        let place = self.gatekeeper.enter(user, from).map_err(|_full| refused)?;
+        let expect = Action::Expect(key, pending.into());
+        self.answer_later(origin, async move |gatekeeper| {
+            let expected = gatekeeper.warden.ask(place, expect).await;
+            expected.map(|()| challenge).map_err(|_refused| refused)
+        });
+        Ok(None)
     }
 
-    async fn on_response(
+    fn on_response(
         &self,
         policy: &Policy,
-        peer: SocketAddr,
+        origin: Origin,
         message: &Message,
     ) -> Result<Option<[u8; LEN]>, Refused> {
-        let key = exchange_key(peer, message);
-        let exchange = self
-            .gatekeeper
-            .exchanges
-            .borrow()
-            .get(&key, clock::monotonic())
-            .ok_or(Refused::at(Stage::Stranger, message))?;
-        if exchange.done {
-            let user = policy.user(message.user);
-            let proves = user.is_some_and(|user| message.proves(&user.key, &exchange.pending.token));
-            return Ok(proves.then(|| protocol::come_in(message)));
+        let from = origin.peer.ip().to_canonical();
+        let key = exchange_key(origin.peer, message);
+        let exchange = self.gatekeeper.exchanges.borrow().get(&key, clock::monotonic());
+        let exchange = exchange.ok_or(Refused::at(Stage::Stranger, message))?;
+        let token = &exchange.pending.token;
+        let user = policy.user(message.user);
+        let user = user.ok_or(Refused::at(Stage::Stranger, message))?;
+        match exchange.progress {
+            Progress::Done => {
+                return Ok(message
+                    .proves(&user.key, token)
+                    .then(|| protocol::come_in(message)));
+            }
+            // It is answered once for all.
+            Progress::Acting => return Ok(None),
+            Progress::Waiting => {}
         }
-        let answer = protocol::finish(
-            &self.gatekeeper,
-            exchange.operation,
-            &exchange.pending.token,
-            message,
-            peer.ip().to_canonical(),
-        )
-        .await?;
-        self.gatekeeper.exchanges.borrow_mut().finish(&key, &exchange);
-        Ok(Some(answer))
+        let action = protocol::decide(policy, exchange.operation, token, message, from)?;
+        let refused = Refused::at(Stage::FullAuth, message);
+        let place = self.gatekeeper.enter(user, from).map_err(|_full| refused)?;
+        let advance = move |gatekeeper: &Gatekeeper, progress| {
+            let mut exchanges = gatekeeper.exchanges.borrow_mut();
+            exchanges.advance(&key, &exchange, progress);
+        };
+        advance(&self.gatekeeper, Progress::Acting);
+        let come_in = protocol::come_in(message);
+        self.answer_later(origin, async move |gatekeeper| {
+            let outcome = gatekeeper.warden.ask(place, action).await;
+            // Whoever was refused may try again.
+            let progress = outcome.map_or(Progress::Waiting, |()| Progress::Done);
+            advance(gatekeeper, progress);
+            outcome.map(|()| come_in).map_err(|_refused| refused)
+        });
+        Ok(None)
+    }
+
+    /// Answers when this has come to an end.
+    fn answer_later(
+        &self,
+        origin: Origin,
+        act: impl AsyncFnOnce(&Gatekeeper) -> Result<[u8; LEN], Refused> + 'static,
+    ) {
+        let server = Self {
+            socket: Rc::clone(&self.socket),
+            gatekeeper: Rc::clone(&self.gatekeeper),
+        };
+        spawn_local(async move {
+            let outcome = act(&server.gatekeeper).await;
+            let policy = server.gatekeeper.policy();
+            let answer = outcome.map_or_else(|refused| refused.answer(policy.gate.error_policy), Some);
+            if let Some(answer) = answer {
+                server.send(&origin, &answer);
+            }
+        });
     }
 }
 

@@ -51,6 +51,7 @@ pub fn run(user: u32, group: u32, seccomp: Seccomp, log: LogFormat) -> anyhow::R
 async fn serve(warden: OwnedFd, routes: Rc<Routes>) -> anyhow::Result<()> {
     let channel = Rc::new(Channel::new(warden)?);
     let warden = Rc::new(Warden::new(Rc::clone(&channel)));
+    spawn_local(logging::refusals::tell_the_rest());
     let mut gatekeeper: Option<Rc<Gatekeeper>> = None;
     let mut delivery = Delivery::default();
     loop {

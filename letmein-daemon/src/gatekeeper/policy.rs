@@ -7,6 +7,7 @@ mod tests;
 
 use crate::{
     config::{Config, ErrorPolicy, User, XdpMode},
+    quota::Quota,
     silent::tags::Keyring,
 };
 use letmein_common::{
@@ -58,6 +59,8 @@ pub struct Gate {
     pub budget: Limit,
     /// What a source network is.
     pub prefixes: Prefixes,
+    /// How many requests to open and close the warden does each second.
+    pub max_opens_per_second: u32,
 }
 
 /// What a knock opens.
@@ -98,6 +101,12 @@ impl Policy {
             users,
             resources,
         })
+    }
+
+    /// How many genuine knocks each user gets accepted.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        Quota::of(self.users.len(), self.gate.seen_salts)
     }
 
     /// The user with this id.
@@ -207,6 +216,7 @@ impl Writer {
         for mask in gate.prefixes.masks() {
             self.0.extend_from_slice(&mask.bytes());
         }
+        self.u32(config.firewall.max_opens_per_second);
     }
 
     fn u32(&mut self, value: u32) {
@@ -259,6 +269,7 @@ impl Reader<'_> {
             limit: self.limit()?,
             budget: self.limit()?,
             prefixes: Prefixes::from_masks([Address::v6(self.array()?), Address::v6(self.array()?)]),
+            max_opens_per_second: self.u32()?,
         })
     }
 

@@ -3,8 +3,10 @@
 use crate::{
     channel::Channel,
     clock,
+    fair::{Place, Turns},
     requests::{Action, FromGatekeeper, Outcome, Request},
 };
+use letmein_common::UserId;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -14,16 +16,24 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::error;
 
+/// How many requests may wait until they are asked for.
+const WAITING: usize = 1024;
+/// How many are asked for at a time: enough to keep the warden busy, and few enough that nobody waits for long behind
+/// somebody else's.
+const AT_ONCE: usize = 4;
+
 /// The other process, as this one sees it.
 pub struct Warden {
     channel: Rc<Channel>,
     next: Cell<u64>,
+    turns: Rc<Turns>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<Outcome>>>,
     /// What it adds to the monotonic clock, in nanoseconds, to get the time of day.
     clock: Cell<i64>,
 }
 
-/// The warden has not done it. Its log says why.
+/// It is not done. The warden's log says why, unless the warden was not even asked, because too many of the same user's
+/// requests were waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
@@ -34,13 +44,20 @@ impl Warden {
         Self {
             channel,
             next: Cell::new(1),
+            turns: Rc::new(Turns::new(WAITING, AT_ONCE)),
             waiting: RefCell::default(),
             clock: Cell::new(0),
         }
     }
 
-    /// Has it done.
-    pub async fn ask(&self, action: Action) -> Result<(), Refused> {
+    /// A place among those who wait to ask for something as this user, unless the user has too many already.
+    pub fn enter(&self, user: UserId) -> Result<Place, Refused> {
+        self.turns.enter(user).ok_or(Refused)
+    }
+
+    /// Has it done, when it is this one's turn.
+    pub async fn ask(&self, mut place: Place, action: Action) -> Result<(), Refused> {
+        place.turn().await;
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
         let (settle, settled) = oneshot::channel();

@@ -5,6 +5,7 @@
 mod journald;
 mod line;
 mod record;
+pub mod refusals;
 
 pub use crate::config::LogFormat;
 

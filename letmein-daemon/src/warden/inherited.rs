@@ -1,7 +1,7 @@
 //! Sockets of the control port that the service manager has bound for us (`sd_listen_fds(3)`). It goes on holding them
 //! while letmeind is restarted, so a knock that comes meanwhile waits instead of being turned away.
 
-use super::sockets::{BACKLOG, Sockets, tell_where_packets_go};
+use super::sockets::{BACKLOG, Sockets, make_room, tell_where_packets_go};
 use anyhow::Context as _;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use socket2::{Domain, SockRef, Type};
@@ -30,6 +30,7 @@ fn adopt(sockets: &mut Sockets, socket: OwnedFd) -> anyhow::Result<()> {
     known.set_nonblocking(true)?;
     if kind == Type::DGRAM {
         tell_where_packets_go(&socket, address)?;
+        make_room(&socket);
         sockets.udp.push((address, socket));
     } else {
         known.listen(BACKLOG)?;

@@ -4,7 +4,7 @@ use crate::{
     config::{Config, Resource, User},
     requests::{Action, Challenge},
 };
-use letmein_common::{ResourceId, UserId, bucket::Limit, maps::PendingKey, source::Address};
+use letmein_common::{ResourceId, UserId, maps::PendingKey, source::Address};
 use std::{net::IpAddr, time::Duration};
 use thiserror::Error;
 
@@ -38,9 +38,24 @@ pub enum Forbidden {
     /// The challenge would be valid for too long.
     #[error("a challenge for user {0} would be valid for longer than gate.control-timeout")]
     Late(UserId),
-    /// Too many requests.
-    #[error("that is more than firewall.max-opens-per-second")]
-    Rate,
+    /// Too many requests of this user.
+    #[error("that is more than user {0} may have of firewall.max-opens-per-second")]
+    Rate(UserId),
+}
+
+impl Forbidden {
+    /// The same without who and what.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::User(_) => "a request for a user that there is not",
+            Self::Resource(..) => "a request for a resource that the user may not open",
+            Self::Lease(..) => "a request for a lease of the wrong length",
+            Self::Address(_) => "a request for an address that nobody has",
+            Self::Late(_) => "a request to expect a response for too long",
+            Self::Rate(_) => "more requests than firewall.max-opens-per-second",
+        }
+    }
 }
 
 /// Checks a request against the configuration. `now` is that of `CLOCK_MONOTONIC`, in nanoseconds.
@@ -92,34 +107,6 @@ fn check_address(address: IpAddr) -> Result<(), Forbidden> {
         return Err(Forbidden::Address(address));
     }
     Ok(())
-}
-
-/// How many requests to open and close are done.
-pub struct Budget {
-    limit: Limit,
-    spent: u64,
-}
-
-impl Budget {
-    /// This many a second, and after a pause those of ten seconds at once.
-    #[must_use]
-    pub const fn new(per_second: u32) -> Self {
-        Self {
-            limit: Limit::new(per_second, per_second.saturating_mul(10)),
-            spent: 0,
-        }
-    }
-
-    /// Spends one, if there is one left.
-    pub const fn spend(&mut self, now: u64) -> Result<(), Forbidden> {
-        match self.limit.take(self.spent, now) {
-            Some(spent) => {
-                self.spent = spent;
-                Ok(())
-            }
-            None => Err(Forbidden::Rate),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -212,17 +199,5 @@ mod tests {
         assert_eq!(expect(1, 1, last), Ok(()));
         assert_eq!(expect(1, 1, last + 1), Err(Forbidden::Late(UserId(1))));
         assert!(expect(2, 1, last).is_err() && expect(1, 2, last).is_err());
-    }
-
-    #[test]
-    fn no_more_than_the_rate() {
-        let mut budget = Budget::new(3);
-        for _ in 0..30 {
-            assert_eq!(budget.spend(NOW), Ok(()));
-        }
-        assert_eq!(budget.spend(NOW), Err(Forbidden::Rate));
-        assert_eq!(budget.spend(NOW + 300_000_000), Err(Forbidden::Rate));
-        assert_eq!(budget.spend(NOW + 400_000_000), Ok(()));
-        assert_eq!(budget.spend(NOW + 400_000_000), Err(Forbidden::Rate));
     }
 }

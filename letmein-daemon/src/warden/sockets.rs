@@ -14,8 +14,11 @@ use std::{
 };
 use tracing::warn;
 
-/// Connections that the kernel completes before they are accepted.
-pub(super) const BACKLOG: i32 = 256;
+/// Connections that the kernel completes before they are accepted: those of a flood that come while something else is
+/// done. When there are more, the kernel turns away whoever comes next.
+pub(super) const BACKLOG: i32 = 4096;
+/// Bytes of datagrams that wait to be read. The kernel's own limit (`net.core.rmem_max`) is some hundred knocks.
+const RECEIVE_BUFFER: usize = 4 << 20;
 /// How long a port may be taken: the gatekeeper of a warden that was killed a moment ago is killed by the kernel.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -118,9 +121,17 @@ fn bind_udp(address: SocketAddr) -> io::Result<OwnedFd> {
         socket.set_only_v6(true)?;
     }
     tell_where_packets_go(&socket, address)?;
+    make_room(&socket);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Has the kernel keep more datagrams than it does by itself. Without the privilege for that, there is less room.
+pub(super) fn make_room(socket: &impl AsFd) {
+    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        let _as_it_was = setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
+    }
 }
 
 /// Has the kernel say which address of ours a datagram was sent to, so that it is answered from there.

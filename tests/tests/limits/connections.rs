@@ -53,9 +53,8 @@ fn a_holder_of_all_connections_locks_nobody_out() {
     let settings = "control-timeout = \"10m\"\nmax-connections = 6\nmax-connections-per-source = 2";
     let gate = Gate::start(&lab.server, settings, "", "1h").unwrap();
     let mut held = hold(&lab, 5, 3);
-    // The third of each source was refused, and with ten from five sources the oldest four made way for the last four.
-    let closed: Vec<_> = [2, 5, 8, 11, 14, 0, 1, 3, 4].into();
-    for number in closed {
+    // The first of each source made way for its third, and then one each of the sources that had two for other sources'.
+    for number in [0, 3, 6, 9, 12, 1, 4, 7, 10] {
         assert_eq!(held[number].answer().unwrap(), None, "connection {number}");
     }
     let ssh: SocketAddr = "10.77.1.1:22".parse().unwrap();
@@ -67,27 +66,28 @@ fn a_holder_of_all_connections_locks_nobody_out() {
             assert_eq!(lab.client.connect(ssh).unwrap(), outcome, "{verb} {transport}");
         }
     }
-    // The last was held all the while.
-    let mut last = held.remove(12);
-    last.send(&Draft::default().sign()).unwrap();
+    // The last was held all the while. A part of the message has been sent.
+    let mut last = held.remove(14);
+    last.send(&Draft::default().sign()[2..]).unwrap();
     assert_eq!(last.answer().unwrap().unwrap().operation, Operation::Challenge);
 }
 
+/// Of connections that prove no key. Those that do are the user's, wherever they come from.
 #[test]
-fn a_source_gets_its_share_back() {
+fn a_source_has_its_share() {
     let lab = Lab::new().unwrap();
     let settings = "control-timeout = \"10m\"\nmax-connections-per-source = 2";
     let _gate = Gate::start(&lab.server, settings, "", "1h").unwrap();
     let connect = || Tcp::new(&lab.client, GATE.parse().unwrap()).unwrap();
-    let (mut first, mut second) = (connect(), connect());
-    assert!(is_served(&mut first) && is_served(&mut second));
-    assert!(!is_served(&mut connect()));
+    let (mut first, mut second, mut third) = (connect(), connect(), connect());
+    assert_eq!(first.answer().unwrap(), None);
+    assert!(is_served(&mut second) && is_served(&mut third));
+    let (mut fourth, mut fifth) = (connect(), connect());
+    assert!(is_served(&mut fourth) && is_served(&mut fifth));
     // A second user of the same gate does not notice.
     assert!(is_served(
         &mut Tcp::new(&lab.other, GATE_OF_OTHER.parse().unwrap()).unwrap()
     ));
-    drop(first);
-    wait_until("the place of the first is free", || is_served(&mut connect()));
 }
 
 /// Over IPv6 a whole network is one source.
@@ -96,7 +96,6 @@ fn addresses_of_one_network_share() {
     let lab = Lab::new().unwrap();
     let settings = "control-timeout = \"10m\"\nmax-connections-per-source = 1";
     let _gate = Gate::start(&lab.server, settings, "", "1h").unwrap();
-    let neighbour = "fd77:2:0:7::2";
     for (host, device, address) in [
         (&lab.other, "to-server", "fd77:2:0:7::2/64"),
         (&lab.server, "to-peer2", "fd77:2:0:7::1/64"),
@@ -107,11 +106,77 @@ fn addresses_of_one_network_share() {
     let connect = |source: &str, gate: &str| {
         Tcp::new_from(&lab.other, source.parse().unwrap(), gate.parse().unwrap()).unwrap()
     };
-    let mut first = connect("fd77:2::2", "[fd77:2::1]:5800");
-    assert!(is_served(&mut first));
-    assert!(!is_served(&mut connect(neighbour, "[fd77:2:0:7::1]:5800")));
     let mut elsewhere = Tcp::new(&lab.client, "[fd77:1::1]:5800".parse().unwrap()).unwrap();
-    assert!(is_served(&mut elsewhere));
+    let mut first = connect("fd77:2::2", "[fd77:2::1]:5800");
+    let mut neighbour = connect("fd77:2:0:7::2", "[fd77:2:0:7::1]:5800");
+    assert_eq!(first.answer().unwrap(), None);
+    assert!(is_served(&mut neighbour) && is_served(&mut elsewhere));
+}
+
+/// How many connections there may be.
+const PLACES: usize = 16;
+/// How many come at a time, none of which says anything.
+const CROWD: usize = 3 * PLACES;
+
+/// Strangers come from all addresses of a network, and whenever there are none left of those that came before them, the
+/// client says a message more. `source` has the number of each.
+fn crowded(gate: &str, gate_of_other: &str, network: &str, source: impl Fn(usize) -> String) {
+    let lab = Lab::new().unwrap();
+    let gateway = if gate.starts_with('[') {
+        "fd77:2::2"
+    } else {
+        "10.77.2.2"
+    };
+    let route = ["route", "add", network, "via", gateway];
+    lab.server.run("ip", &route).unwrap();
+    let local = ["route", "add", "local", network, "dev", "lo"];
+    lab.other.run("ip", &local).unwrap();
+    let bind = "echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind";
+    lab.other.run("sh", &["-c", bind]).unwrap();
+    let settings = format!("control-timeout = \"10m\"\nmax-connections = {PLACES}");
+    let _gate = Gate::start(&lab.server, &settings, "", "1h").unwrap();
+    let strangers = |from: usize| {
+        let mut crowd: Vec<_> = (from..from + CROWD)
+            .map(|number| {
+                let source = source(number).parse().unwrap();
+                Tcp::new_from(&lab.other, source, gate_of_other.parse().unwrap()).unwrap()
+            })
+            .collect();
+        for number in 0..CROWD - PLACES {
+            assert_eq!(crowd[number].answer().unwrap(), None, "of {from} and {number}");
+        }
+        crowd
+    };
+    let draft = Draft::default();
+    let mut guest = Tcp::new(&lab.client, gate.parse().unwrap()).unwrap();
+    let _first = strangers(0);
+    guest.send(&draft.sign()).unwrap();
+    let challenge = guest.answer().unwrap().unwrap();
+    let _second = strangers(CROWD);
+    guest.send(&draft.response(&challenge).sign()).unwrap();
+    let answer = guest.answer().unwrap().unwrap();
+    assert_eq!(answer.operation, Operation::ComeIn);
+    // And whoever comes last.
+    let mut late = Tcp::new(&lab.client, gate.parse().unwrap()).unwrap();
+    assert!(is_served(&mut late));
+}
+
+#[test]
+fn all_of_one_network_keep_nobody_else_out() {
+    crowded(GATE, GATE_OF_OTHER, "10.88.7.0/24", |number| {
+        format!("10.88.7.{}", number + 1)
+    });
+}
+
+/// Each of them is a source with a share of its own.
+#[test]
+fn all_of_one_network_keep_nobody_else_out_ipv6() {
+    crowded(
+        "[fd77:1::1]:5800",
+        "[fd77:2::1]:5800",
+        "fd88:0:1::/48",
+        |number| format!("fd88:0:1:{number:02x}00::1"),
+    );
 }
 
 /// A byte now and then does not keep a connection: the whole exchange has one `control-timeout`.

@@ -10,3 +10,4 @@ mod budget;
 mod connections;
 mod flood;
 mod leases;
+mod users;

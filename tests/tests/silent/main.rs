@@ -12,6 +12,7 @@ mod forged;
 mod invisible;
 mod lease;
 mod martians;
+mod quota;
 mod replay;
 mod scene;
 mod waiting;

@@ -25,6 +25,7 @@ fn all_of_it_arrives() {
         (config.gate.limit, config.gate.prefixes)
     );
     assert_eq!((policy.gate.number, policy.gate.in_userspace), (7, true));
+    assert_eq!(policy.gate.max_opens_per_second, 100);
     let ssh = policy.resource(ResourceId(1)).unwrap();
     assert_eq!((ssh.name.as_str(), ssh.lease), ("ssh", Duration::from_secs(90)));
     for (id, user) in config.users() {
