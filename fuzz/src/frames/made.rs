@@ -100,7 +100,7 @@ impl Flow {
         };
         let mut header = Ipv4::new(source, gate);
         header.identification = (number & 0xFFFF) as u16;
-        if input.byte() % 3 == 0 {
+        if input.byte().is_multiple_of(3) {
             header.options = vec![1; usize::from(input.byte() % 11) * 4];
             self.features[2] = !header.options.is_empty();
         }
@@ -151,7 +151,7 @@ impl Flow {
         };
         let lie = lie(input);
         self.features[4] = lie.is_some();
-        let behind = if input.byte() % 4 == 0 {
+        let behind = if input.byte().is_multiple_of(4) {
             chain(input)
         } else {
             Vec::new()
@@ -228,7 +228,7 @@ fn segment(input: &mut Input<'_>, source: IpAddr, gate: IpAddr) -> (u8, Vec<u8>)
     let said = lie(input).map_or(length, |lie| shifted(length, lie).into());
     let said = u16::try_from(said).unwrap_or(u16::MAX);
     let mut datagram = frames::udp_of_length(source, gate, &payload, said);
-    if let IpAddr::V6(_) = source.ip() {
+    if source.is_ipv6() {
         // The kernel checks as much as the header says.
         let covered = datagram.len().min(said.into());
         cover(&mut datagram, covered, source.ip(), gate.ip(), said);
@@ -346,7 +346,7 @@ struct Piece {
 /// No pieces for a packet that is none.
 fn pieces(input: &mut Input<'_>, segment: &[u8]) -> Vec<Piece> {
     let choice = input.byte();
-    if choice % 4 != 0 {
+    if !choice.is_multiple_of(4) {
         return Vec::new();
     }
     let cut = 8 * (1 + usize::from(input.byte()) % (segment.len() / 8).max(1));
@@ -379,7 +379,7 @@ fn pieces(input: &mut Input<'_>, segment: &[u8]) -> Vec<Piece> {
         }
         _ => {}
     }
-    if choice / 32 % 2 == 0 {
+    if (choice / 32).is_multiple_of(2) {
         vec![first, last]
     } else {
         vec![last, first]
