@@ -12,6 +12,7 @@
 pub mod config;
 mod coverage;
 pub mod enrolment;
+pub mod frames;
 mod input;
 pub mod messages;
 pub mod netlink;
@@ -75,5 +76,10 @@ pub const TARGETS: &[Target] = &[
         name: "packets",
         longest: 512,
         run: packets::packets,
+    },
+    Target {
+        name: "frames",
+        longest: 256,
+        run: frames::frames,
     },
 ];

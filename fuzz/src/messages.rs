@@ -78,7 +78,8 @@ pub fn silent(bytes: &[u8]) {
     if let Some(record) = SilentKnock::from_bytes(bytes) {
         assert_eq!(bytes.len(), size_of::<SilentKnock>());
         assert_eq!(record.source.bytes(), bytes[..16]);
-        assert_eq!(record.message, bytes[24..]);
+        assert_eq!(record.message, bytes[24..112]);
+        assert_eq!(record.destination.bytes(), bytes[112..]);
         let address = IpAddr::from(record.source);
         assert_eq!(Address::from(address), record.source);
     } else {

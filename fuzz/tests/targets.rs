@@ -1,5 +1,5 @@
 //! Every target, on its corpus and on a fixed number of inputs from a fixed seed: random bytes, and inputs of the corpus
-//! with random changes. Target `packets` needs root.
+//! with random changes. Targets `packets` and `frames` need root.
 
 #![expect(
     clippy::unwrap_used,
@@ -144,6 +144,13 @@ fn any_bytes_of_netlink_are_read() {
 #[test]
 fn the_warden_does_only_what_the_configuration_allows() {
     run("requests", 20_000);
+}
+
+/// And of everything, the kernel alone takes some.
+#[test]
+fn no_frame_gets_past_the_program_that_the_kernel_takes() {
+    run("frames", 3_000);
+    assert_eq!(letmein_fuzz::frames::unreached(), Vec::<String>::new());
 }
 
 /// And each kind of packet is among them.

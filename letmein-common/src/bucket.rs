@@ -31,6 +31,15 @@ impl Limit {
         }
     }
 
+    /// `part` of `whole` of this: a rate so much lower, and a quiet source saves up for as long as before.
+    #[must_use]
+    pub const fn share(self, part: u64, whole: u64) -> Self {
+        Self {
+            interval: self.interval.saturating_mul(whole) / part,
+            tolerance: self.tolerance,
+        }
+    }
+
     /// Takes one token at time `now` (nanoseconds of a monotonic clock) from the bucket whose word is
     /// `arrival` (0 for a new source). Returns the bucket's new word, or `None` when it is empty.
     #[inline(always)]

@@ -4,7 +4,7 @@
 //! inside the XDP program. The path of a knock through this crate:
 //!
 //! [`wire`] (bytes to message) → [`gate`] (is it genuine?) → [`hmac`] → [`keccak`], with [`filter`] in front of the
-//! keys, [`bucket`] in front of the expensive step, and [`reason`] naming whatever was refused. What is not for the
+//! keys, [`bucket`] in front of the expensive step, [`account`] so that no user takes from another, and [`reason`] naming whatever was refused. What is not for the
 //! control port concerns [`shield`] alone.
 
 #![no_std]
@@ -12,6 +12,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod account;
 pub mod bucket;
 pub mod filter;
 pub mod gate;

@@ -3,6 +3,7 @@
 //! All are `#[repr(C)]` without padding: the kernel compares keys byte by byte.
 
 use crate::{
+    account::{Account, NETWORKS},
     bucket::Limit,
     hmac::Auth,
     ids::{ResourceId, UserId},
@@ -117,6 +118,8 @@ pub struct SilentKnock {
     pub resource: ResourceId,
     /// The knock.
     pub message: [u8; silent::LEN],
+    /// Where it was sent to. Unspecified if a socket received it: the kernel delivers it nothing that is for others.
+    pub destination: Address,
 }
 
 impl SilentKnock {
@@ -125,12 +128,14 @@ impl SilentKnock {
     pub fn from_bytes(record: &[u8]) -> Option<Self> {
         let (source, rest) = record.split_first_chunk::<16>()?;
         let (user, rest) = rest.split_first_chunk()?;
-        let (resource, message) = rest.split_first_chunk()?;
+        let (resource, rest) = rest.split_first_chunk()?;
+        let (message, destination) = rest.split_first_chunk()?;
         Some(Self {
             source: Address::v6(*source),
             user: UserId(u32::from_ne_bytes(*user)),
             resource: ResourceId(u32::from_ne_bytes(*resource)),
-            message: message.try_into().ok()?,
+            message: *message,
+            destination: Address::v6(destination.try_into().ok()?),
         })
     }
 }
@@ -171,6 +176,28 @@ pub struct Pending {
     pub expires: u64,
 }
 
+/// A challenge that awaits its RESPONSE, as the gate keeps it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Awaited {
+    /// What was sent, and until when it may be answered.
+    pub pending: Pending,
+    /// The token bucket of the RESPONSEs that came for it, right or wrong.
+    pub tries: u64,
+    /// The token bucket of those that were right.
+    pub answers: u64,
+}
+
+impl From<Pending> for Awaited {
+    fn from(pending: Pending) -> Self {
+        Self {
+            pending,
+            tries: 0,
+            answers: 0,
+        }
+    }
+}
+
 /// What each CPU notes down of refused packets: in one place, so that it is looked up once for each of them.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -187,8 +214,15 @@ pub struct Tally {
 pub struct Settings {
     /// The token bucket of every source.
     pub limit: Limit,
-    /// How many HMACs each CPU computes, for each [`Spender`](crate::gate::Spender).
+    /// How many HMACs each CPU computes for those who wait for nobody: see [`Spender`](crate::gate::Spender).
     pub budget: Limit,
+    /// How many it computes for those whose token bucket is empty.
+    pub drained: Limit,
+    /// The token buckets of every user: see [`Purse`](crate::account::Purse).
+    pub quota: Limit,
+    /// The token buckets of every challenge: how many RESPONSEs are checked before others come first, and how many right
+    /// ones are handed over.
+    pub answers: Limit,
     /// How much of an address is one source.
     pub prefixes: Prefixes,
     /// The UDP control port.
@@ -212,13 +246,17 @@ mod pod {
         reason = "aya asks for this promise about every type that crosses into the kernel"
     )]
 
-    use super::{Pending, PendingKey, PermitKey, SaltKey, Settings, Tally};
-    use crate::{filter::UserFilter, ids::UserId, source::Address};
+    use super::{Awaited, Pending, PendingKey, PermitKey, SaltKey, Settings, Tally};
+    use crate::{account::Account, filter::UserFilter, ids::UserId, source::Address};
     use aya::Pod;
 
     // SAFETY: `repr(C)` or `repr(transparent)`, made of integers and arrays of integers only, and without
     // padding, which the assertions below hold them to.
     unsafe impl Pod for Address {}
+    // SAFETY: as above.
+    unsafe impl Pod for Account {}
+    // SAFETY: as above.
+    unsafe impl Pod for Awaited {}
     // SAFETY: as above.
     unsafe impl Pod for Pending {}
     // SAFETY: as above.
@@ -242,11 +280,13 @@ const _: () = {
     assert!(size_of::<SaltKey>() == 8 + 4 + 4);
     assert!(size_of::<Tag>() == 16 + 2 * 8 + 2 * 4);
     assert!(size_of::<NonceKey>() == 16 + 4 + 4);
-    assert!(size_of::<SilentKnock>() == 16 + 2 * 4 + silent::LEN);
+    assert!(size_of::<SilentKnock>() == 2 * 16 + 2 * 4 + silent::LEN);
     assert!(size_of::<PermitKey>() == 4 + 4);
     assert!(size_of::<PendingKey>() == 16 + 4 * 4);
     assert!(size_of::<Pending>() == 32 + 8);
-    assert!(size_of::<Settings>() == 2 * 16 + 32 + 6 * 4);
+    assert!(size_of::<Awaited>() == size_of::<Pending>() + 2 * 8);
+    assert!(size_of::<Account>() == 16 * NETWORKS + 5 * 8);
+    assert!(size_of::<Settings>() == 5 * 16 + 32 + 6 * 4);
     assert!(size_of::<Counters>() == 8 + 8 * Reason::ALL.len());
     assert!(size_of::<Tally>() == size_of::<Counters>() + 2 * 4);
 };

@@ -42,13 +42,15 @@ reasons! {
     Operation => "operation",
     /// No such user.
     UnknownUser => "unknown-user",
-    /// This source sends more than its token bucket allows.
+    /// This source sends more than its token bucket allows, and all such sources together more than their share of
+    /// HMACs.
     RateLimit => "rate-limit",
     /// This CPU has computed as many HMACs for such knocks as it may in this time: there is a flood of forged ones.
     Budget => "budget",
     /// A known user, but the wrong AUTH: a guess, or an old key.
     Auth => "auth",
-    /// The very same KNOCK or REVOKE was seen before.
+    /// The very same KNOCK, REVOKE or silent knock was seen before, or a RESPONSE is repeated more often than any client
+    /// repeats it.
     Replay => "replay",
     /// A RESPONSE, but no challenge is pending for its source, user and resource.
     NoChallenge => "no-challenge",
@@ -56,12 +58,17 @@ reasons! {
     UnknownTag => "unknown-tag",
     /// A tag that somebody has sniffed, with a wrong CHECK.
     Check => "check",
-    /// A genuine silent knock that the daemon did not take in time: its ring buffer was full.
+    /// A genuine silent knock for which there was no room: in the ring buffer, or in the record of accepted knocks.
     Overrun => "overrun",
+    /// A genuine knock beyond its user's share.
+    Quota => "quota",
     /// A genuine user asks for what the user may not open.
     NotPermitted => "not-permitted",
     /// No knock: a TCP SYN, or a datagram, for a shielded port, and its source holds no lease.
     Shield => "shield",
+    /// From an address that nobody on a network has; or a genuine silent knock that comes from an address of this machine,
+    /// or was not sent to one.
+    Martian => "martian",
 }
 
 /// One set of counters, per CPU in the kernel. The daemon sums them.

@@ -116,14 +116,21 @@ pub enum Segment {
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
-/// Whether a TCP segment with these flags could begin a connection.
+/// The TCP flags that tell whether a segment could begin a connection.
+pub const BARE_SYN_MASK: u8 = SYN | ACK;
+/// What those flags are if it could.
+pub const BARE_SYN: u8 = SYN;
+
+/// Whether a TCP segment with these flags could begin a connection. The firewall's rules are made from the same two
+/// constants.
 ///
 /// A listening socket answers what has ACK with a reset, looks at SYN next, and takes no notice of the rest but to
-/// throw away what has RST or FIN as well. So this leaves nothing out, whatever else is set.
+/// throw away what has RST or FIN as well. A socket in TIME-WAIT hands on to the listening one what has SYN and neither
+/// ACK nor RST. So this leaves nothing out, whatever else is set.
 #[inline(always)]
 #[must_use]
 pub const fn is_bare_syn(flags: u8) -> bool {
-    flags & (SYN | ACK) == SYN
+    flags & BARE_SYN_MASK == BARE_SYN
 }
 
 /// What the shield knows, for one packet.

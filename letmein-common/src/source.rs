@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv6Addr};
 ///
 /// The two words hold the bytes in network order, whatever the machine's own order: keys are compared as
 /// bytes, and two words are moved with two instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Address(pub [u64; 2]);
 
@@ -44,6 +44,22 @@ impl Address {
         let mapped = u64::from_ne_bytes([0, 0, 0xFF, 0xFF, 0, 0, 0, 0]);
         let prefix = u64::from_ne_bytes([0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]);
         self.0[0] == 0 && self.0[1] & prefix == mapped
+    }
+
+    /// Whether no packet that a network carries comes from here: "this network", loopback, multicast, reserved addresses
+    /// (RFC 6890), and those of IPv6 that stand for nobody or for an IPv4 address (RFC 4291, section 2.5.5.1).
+    ///
+    /// An IPv4-mapped address counts as IPv4. In the header of an IPv6 packet, it is a martian as well.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_martian(&self) -> bool {
+        if self.is_v4() {
+            let [_, _, _, _, first, ..] = self.0[1].to_ne_bytes();
+            return matches!(first, 0 | 127 | 224..=255);
+        }
+        let [first, ..] = self.0[0].to_ne_bytes();
+        let [a, b, c, d, ..] = self.0[1].to_ne_bytes();
+        first == 0xFF || (self.0[0] == 0 && matches!([a, b, c, d], [0, 0, 0, 0]))
     }
 
     /// The network that this address is counted with: see [`Prefixes`].
@@ -130,6 +146,45 @@ mod tests {
         }
         assert!(Address::from("192.0.2.7".parse::<IpAddr>().unwrap()).is_v4());
         assert!(!Address::from("2001:db8::7".parse::<IpAddr>().unwrap()).is_v4());
+    }
+
+    #[test]
+    fn nobody_sends_from_mars() {
+        let is_martian = |text: &str| Address::from(text.parse::<IpAddr>().unwrap()).is_martian();
+        for martian in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "127.0.0.1",
+            "127.255.255.254",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::192.0.2.7",
+            "::ffff:127.0.0.1",
+            "ff02::1",
+            "ff0e::7",
+        ] {
+            assert!(is_martian(martian), "{martian}");
+        }
+        for neighbour in [
+            "1.0.0.1",
+            "10.77.1.2",
+            "126.255.255.255",
+            "128.0.0.1",
+            "169.254.0.7",
+            "223.255.255.255",
+            "::ffff:192.0.2.7",
+            "::1:0:0:7",
+            "64:ff9b::192.0.2.7",
+            "2001:db8::7",
+            "fd77:1::2",
+            "fe80::7",
+        ] {
+            assert!(!is_martian(neighbour), "{neighbour}");
+        }
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl Instance {
     pub fn remembered(&self) -> PathBuf {
         Path::new(FOLDER).join(format!("netns-{}.leases", self.namespace))
     }
+
+    /// Where it notes up to which suspension the leases in the kernel are right.
+    #[must_use]
+    pub fn asleep(&self) -> PathBuf {
+        Path::new(FOLDER).join(format!("netns-{}.asleep", self.namespace))
+    }
 }
 
 /// Where the instance in this network namespace, if it is on trial, waits to be confirmed.

@@ -2,29 +2,36 @@
 
 mod allowed;
 mod by_hand;
+mod closing;
 mod cuts;
 mod ends;
+mod grants;
 mod opener;
 mod others;
 mod recent;
+mod shares;
+mod shortening;
 mod takeover;
 
 use crate::{
     clock,
     config::{Resource, User},
-    firewall::{Firewall, FirewallError, LeaseKey},
+    firewall::{Firewall, FirewallError, Lease, LeaseKey},
     xdp::{Shield, XdpError},
 };
-pub use by_hand::Living;
+pub use by_hand::{Living, operator_name};
+pub use closing::Ended;
 use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
-use ends::Ends;
+pub use grants::Grant;
+use grants::Grants;
 use jiff::{SignedDuration, Timestamp};
 pub use opener::Opener;
 pub use recent::Event;
 use recent::Recent;
+use shares::Refusal;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     time::{Duration, SystemTime},
 };
@@ -34,6 +41,8 @@ use tracing::{error, info, warn};
 
 /// The kernel tells what is left of a lease in whole milliseconds, rounded down.
 const ROUNDING: Duration = Duration::from_millis(1);
+/// What is left of a lease is not put into the kernel if it is less than this, which is the shortest that it takes.
+const SHORTEST: Duration = Duration::from_millis(100);
 /// How many ended leases are forgotten at a time: it takes less than a millisecond.
 const SWEEP: usize = 1024;
 
@@ -46,6 +55,18 @@ pub enum LeaseError {
     /// `firewall.max-leases` is reached.
     #[error("{limit} leases live already, which is firewall.max-leases")]
     TooMany {
+        /// The limit.
+        limit: u32,
+    },
+    /// The user holds so many that the rest of `firewall.max-leases` is left to others.
+    #[error(
+        "{user} holds {held} of the {limit} leases that firewall.max-leases allows; the rest is reserved for other users"
+    )]
+    Share {
+        /// The user's name.
+        user: String,
+        /// How many that are.
+        held: u32,
         /// The limit.
         limit: u32,
     },
@@ -72,6 +93,7 @@ impl LeaseError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::TooMany { .. } => "there are too many leases",
+            Self::Share { .. } => "the user holds too many leases",
             Self::Over { .. } => "the user's time is over",
             Self::Firewall(_) => "the firewall cannot be changed",
             Self::Shield(_) => "the shield cannot be told",
@@ -97,8 +119,7 @@ fn over(user: &User) -> LeaseError {
 pub struct Leases {
     firewall: Firewall,
     shield: Option<Shield>,
-    limit: u32,
-    ends: Ends<Opener>,
+    grants: Grants,
     cuts: Cuts,
     recent: Recent,
     /// The rules could not be put back: nobody tries that again for a knock.
@@ -113,19 +134,20 @@ impl Leases {
     /// allows.
     #[must_use]
     pub fn most(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX).max(self.limit)
+        u32::try_from(self.count()).unwrap_or(u32::MAX).max(self.limit())
     }
 
     /// Tells the shield of every lease, now and from now on.
     pub fn stand_behind(&mut self, mut shield: Shield) -> Result<(), XdpError> {
-        for (key, end) in self.ends.iter() {
-            shield.admit(key, end)?;
+        for (key, end) in self.grants.leases() {
+            shield.admit(&key, end)?;
         }
         self.shield = Some(shield);
         Ok(())
     }
 
-    /// Opens all ports of the resource for `address` and this long, or gives them that long again.
+    /// Opens all ports of the resource for `address` and this long, or gives the user's grants that long again. Grants of
+    /// others stay as they are.
     pub fn open(
         &mut self,
         user: &User,
@@ -145,17 +167,27 @@ impl Leases {
         address: IpAddr,
         lease: Duration,
     ) -> Result<(), LeaseError> {
+        if clock::monotonic() < self.collected_at {
+            return Err(LeaseError::Collecting);
+        }
         let keys = keys(resource, address);
-        self.make_room(&keys)?;
-        self.open_in_the_firewall(&keys, lease, opener)?;
+        let mut shared = keys.clone();
+        shared.retain(|key| self.grants.of(key).any(|(other, _)| other != opener));
+        self.forget_deleted(shared)?;
+        self.make_room(&keys, opener, name)?;
+        let now = clock::monotonic();
+        let own = Some((opener, after(now, lease)));
+        let with_own = |key: &LeaseKey| self.grants.lease_with(key, &[opener], own, now);
+        let leases: Vec<_> = keys.iter().filter_map(with_own).collect();
+        self.put(&leases)?;
         // Not before the firewall has begun to count: the shield may close a little later, but never sooner.
         let end = after(clock::monotonic(), lease);
         for key in &keys {
-            self.ends.set(*key, end, opener);
+            self.grants.set(Grant { key: *key, opener }, end);
         }
-        self.admit(&keys, end)?;
+        self.admit(&keys, opener)?;
         for key in keys.iter().filter(|key| self.firewall.cuts(key)) {
-            self.cuts.set(*key, end);
+            self.cuts.set(*key, self.grants.end(key).unwrap_or(end));
         }
         let holder = holder(resource, address);
         self.recent.note(name, "opened", &resource.name, holder.clone());
@@ -178,43 +210,6 @@ impl Leases {
             until(lease),
             human(lease),
         );
-        Ok(())
-    }
-
-    /// Closes all ports of the resource for `address`. That none was open is no error.
-    pub fn close(&mut self, user: &User, resource: &Resource, address: IpAddr) -> Result<(), LeaseError> {
-        let (closed, cut) = self.revoke(&keys(resource, address))?;
-        let holder = holder(resource, address);
-        self.recent
-            .note(&user.name, "closed", &resource.name, holder.clone());
-        let what = if closed == 0 {
-            "revoked, though it was not open,"
-        } else {
-            "closed"
-        };
-        info!(
-            event = "closed",
-            user = user.name,
-            resource = resource.name,
-            ports = resource.port_list(),
-            address = holder,
-            leases = closed,
-            "{} {what} {} ({}) for {}",
-            user.name,
-            resource.name,
-            resource.port_list(),
-            holder
-        );
-        if resource.cut {
-            info!(
-                event = "connections-ended",
-                connections = cut,
-                resource = resource.name,
-                address = holder,
-                "ended {cut} connections to {} from {holder}",
-                resource.name
-            );
-        }
         Ok(())
     }
 
@@ -254,30 +249,24 @@ impl Leases {
         }
     }
 
-    fn open_in_the_firewall(
-        &mut self,
-        keys: &[LeaseKey],
-        lease: Duration,
-        opener: Opener,
-    ) -> Result<(), LeaseError> {
-        if clock::monotonic() < self.collected_at {
-            return Err(LeaseError::Collecting);
-        }
-        let mut opened = self.firewall.open_for(keys, lease, opener);
+    /// Writes these leases into the firewall, as they are now.
+    fn put(&mut self, leases: &[Lease]) -> Result<(), LeaseError> {
+        let mut opened = self.firewall.put(leases);
         // Somebody has just flushed the ruleset, and nobody has come to put it back.
         if matches!(opened, Err(FirewallError::NotInstalled { .. })) && !self.broken {
             self.repair()?;
-            opened = self.firewall.open_for(keys, lease, opener);
+            opened = self.firewall.put(leases);
         }
         // The sets hold twice as many as may live, so the rest has run out.
         if matches!(opened, Err(FirewallError::Full { .. })) {
-            let ends = &self.ends;
-            let living = || others::living(ends, ends.iter().map(|(key, _)| key));
-            if !self.firewall.make_room(keys, living)? {
+            let keys: Vec<_> = leases.iter().map(|lease| lease.key).collect();
+            let grants = &self.grants;
+            let living = || others::living(grants, &others::all(grants));
+            if !self.firewall.make_room(&keys, living)? {
                 self.collected_at = after(clock::monotonic(), COLLECTION);
                 return Err(LeaseError::Collecting);
             }
-            opened = self.firewall.open_for(keys, lease, opener);
+            opened = self.firewall.put(leases);
         }
         Ok(opened?)
     }
@@ -291,42 +280,74 @@ impl Leases {
         }
     }
 
-    /// Forgets as many ended leases as it takes for these to be no more than there may be.
-    fn make_room(&mut self, keys: &[LeaseKey]) -> Result<(), LeaseError> {
+    /// Forgets as many ended grants as it takes for these to be no more than there may be.
+    fn make_room(&mut self, keys: &[LeaseKey], opener: Opener, name: &str) -> Result<(), LeaseError> {
         loop {
-            let added = keys.iter().filter(|key| !self.ends.contains(key)).count();
-            if self.ends.len() + added <= self.limit as usize {
+            let new = keys.iter().map(|key| Grant { key: *key, opener });
+            let more = new.filter(|grant| !self.grants.contains(grant)).count();
+            let Err(refusal) = self.grants.shares().admit(opener, more) else {
                 return Ok(());
+            };
+            if self.forget_one() {
+                continue;
             }
-            if !self.forget_one() {
-                return Err(LeaseError::TooMany { limit: self.limit });
-            }
+            let limit = self.limit();
+            return Err(match refusal {
+                Refusal::Full => LeaseError::TooMany { limit },
+                Refusal::Greedy { held } => LeaseError::Share {
+                    user: name.to_owned(),
+                    held,
+                    limit,
+                },
+            });
         }
     }
 
+    /// Forgets those of these leases that somebody has just deleted from nftables: what is written for one of their
+    /// grants must not bring back the others.
+    fn forget_deleted(&mut self, mut keys: Vec<LeaseKey>) -> Result<(), LeaseError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let found = self.firewall.look_up(&keys)?;
+        let found: HashSet<_> = found.iter().map(|lease| lease.key).collect();
+        keys.retain(|key| !found.contains(key));
+        // If the rules are gone as well, all will be put back.
+        if keys.is_empty() || !self.are_intact()? {
+            return Ok(());
+        }
+        for key in &keys {
+            self.grants.remove_all(key);
+        }
+        Ok(())
+    }
+
     fn forget_one(&mut self) -> bool {
-        let ended = self.ends.pop_ended(clock::monotonic());
-        if let Some(key) = ended {
-            self.shut_out(&[key]);
+        let ended = self.grants.pop_ended(clock::monotonic());
+        if let Some(grant) = ended
+            && self.grants.end(&grant.key).is_none()
+        {
+            self.shut_out(&[grant.key]);
         }
         ended.is_some()
     }
 
-    /// Has the shield let the keys in, or closes them in the firewall as well.
-    fn admit(&mut self, keys: &[LeaseKey], end: u64) -> Result<(), LeaseError> {
-        let Some(shield) = &mut self.shield else {
+    /// Has the shield let the keys in, or takes back what this opener has just been granted.
+    fn admit(&mut self, keys: &[LeaseKey], opener: Opener) -> Result<(), LeaseError> {
+        let Self { shield, grants, .. } = self;
+        let Some(shield) = shield else {
             return Ok(());
         };
-        let Err(failed) = keys.iter().try_for_each(|key| shield.admit(key, end)) else {
+        let mut ends = keys.iter().filter_map(|key| Some((key, grants.end(key)?)));
+        let Err(failed) = ends.try_for_each(|(key, end)| shield.admit(key, end)) else {
             return Ok(());
         };
-        self.shut_out(keys);
-        match self.firewall.close(keys) {
-            Ok(_) => keys.iter().for_each(|key| self.ends.remove(key)),
-            Err(error) => error!(
+        let grants = keys.iter().map(|key| Grant { key: *key, opener });
+        if let Err(error) = self.revoke(&grants.collect::<Vec<_>>()) {
+            error!(
                 "a lease that the shield knows nothing of runs on in the firewall: {:#}",
                 anyhow::Error::from(error)
-            ),
+            );
         }
         Err(LeaseError::Shield(failed))
     }

@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod clock;
+pub mod clocks;
 pub mod config;
 pub mod control;
 pub mod core_dumps;
@@ -28,6 +29,7 @@ pub mod netlink;
 pub mod notify;
 pub mod operator;
 pub mod protocol;
+pub mod quota;
 pub mod remembered;
 pub mod requests;
 pub mod sandbox;

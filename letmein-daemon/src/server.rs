@@ -1,6 +1,9 @@
 //! The warden from its start to its end: bringing the gate up, keeping it up, and taking it down.
 
+mod report;
+
 use crate::{
+    clocks::Clocks,
     config::Config,
     firewall::Firewall,
     instance::{self, Instance},
@@ -10,24 +13,22 @@ use crate::{
     operator::{self, protocol::Reloaded, reload::Asked},
     remembered,
     sandbox::{self, Account, Files},
-    silent,
+    silent::{self, tags::Unknown},
     trial::{Before, on_trial},
     warden::{Doer, Failure, Followed, Gatekeeper, Running, Sockets},
     xdp::{self, KernelGate, Object},
 };
 use anyhow::anyhow;
-use letmein_common::reason::{Counters, Reason};
-use std::{cell::RefCell, fmt::Write as _, io, rc::Rc, time::Duration};
+use letmein_common::reason::Counters;
+use report::{counters_line, report_clock};
+use std::{cell::RefCell, io, rc::Rc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
     task::{LocalSet, spawn_local},
-    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tracing::{error, info, warn};
-
-/// How often the log says what was refused, if anything was.
-const REPORT_EVERY: Duration = Duration::from_mins(1);
 
 /// How often ended leases are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +44,8 @@ pub struct State {
     config: RefCell<Rc<Config>>,
     /// What is open.
     pub leases: RefCell<Leases>,
+    /// What is not known of accepted silent knocks.
+    pub unknown: Unknown,
 }
 
 impl State {
@@ -52,6 +55,7 @@ impl State {
         Self {
             config: RefCell::new(Rc::new(config)),
             leases: RefCell::new(leases),
+            unknown: Unknown::default(),
         }
     }
 
@@ -135,6 +139,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     let watch = firewall.watch()?;
     let known = remembered::take(&instance.remembered());
     let mut leases = Leases::take_over_known(firewall, &config, known)?;
+    let clocks = Clocks::take_over(instance.asleep(), &mut leases)?;
     let sockets = Sockets::bind(&config)?;
     let mut kernel = load(&config, &mut leases)?;
     // The program of an earlier run may take silent knocks up to here. Where its record is gone on with, this one takes
@@ -142,7 +147,9 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     let recording = kernel
         .as_mut()
         .filter(|kernel| config.gate.silent && kernel.remembers());
-    let tags = recording.map(|kernel| silent::begin(&config, None, &mut |change| kernel.change_tag(change)));
+    let unknown = Unknown::default();
+    let tags = recording
+        .map(|kernel| silent::begin(&config, unknown.clone(), &mut |change| kernel.change_tag(change)));
     let (mut interfaces, mut messages) = (None, None);
     if let (Some(kernel), Some(mode)) = (&mut kernel, loading::mode(&config)) {
         interfaces = Some(Interfaces::listen(&config.gate.interfaces, mode)?);
@@ -159,7 +166,10 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     };
     sandbox::confine_warden(config.daemon.seccomp, &files)?;
 
-    let state = Rc::new(State::new(config, leases));
+    let state = Rc::new(State {
+        unknown,
+        ..State::new(config, leases)
+    });
     let kernel = kernel.map(|kernel| Rc::new(RefCell::new(kernel)));
     let followed = Followed {
         watch,
@@ -170,6 +180,7 @@ async fn serve(config: Config, account: Account, instance: &Instance) -> anyhow:
     let running = Running::new(state, kernel, gatekeeper, sockets, followed);
     spawn_local(sweep(Rc::clone(&running.state)));
     spawn_local(logging::refusals::tell_the_rest());
+    spawn_local(clocks.keep(Rc::clone(&running.state)));
     let (reloads, asked) = operator::reload::channel();
     operators(&running, for_operators, for_metrics, reloads);
     let (ended, mut end) = oneshot::channel();
@@ -199,7 +210,7 @@ fn operators(
     reloads: mpsc::Sender<Asked>,
 ) {
     let probe = match &running.kernel {
-        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel)),
+        Some(kernel) => operator::Probe::Kernel(Rc::clone(kernel), Rc::clone(&running.gatekeeper)),
         None => operator::Probe::Gatekeeper(Rc::clone(&running.gatekeeper)),
     };
     let desk = Rc::new(operator::Desk::new(Rc::clone(&running.state), probe, reloads));
@@ -322,7 +333,11 @@ async fn until_stopped(
             continue;
         };
         let now = match &running.kernel {
-            Some(kernel) => kernel.borrow().counters()?,
+            Some(kernel) => {
+                let mut counters = kernel.borrow().counters()?;
+                counters.add(&counted?);
+                counters
+            }
             None => counted?,
         };
         if asked || now != reported {
@@ -374,23 +389,4 @@ fn tell_ready(running: &Running) {
     let port = running.state.config().gate.port;
     info!(event = "ready", port, "ready on port {port}");
     notify::ready(&format!("serving knocks on port {port}"));
-}
-
-fn report_clock() -> Interval {
-    let mut clock = interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
-    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    clock
-}
-
-/// `counters genuine=2 auth=7`: how many control datagrams were let through, and why others were not.
-fn counters_line(counters: &Counters) -> String {
-    let mut line = format!("counters genuine={}", counters.genuine);
-    for reason in Reason::ALL {
-        let count = counters.of(*reason);
-        if count > 0 {
-            // Writing to a string does not fail.
-            let _infallible = write!(line, " {}={count}", reason.name());
-        }
-    }
-    line
 }

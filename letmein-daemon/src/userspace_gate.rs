@@ -1,10 +1,14 @@
 //! The gate for machines without XDP: the checks of the XDP program on a plain socket's datagrams.
 
+mod nonces;
+
 use crate::{
     clock, config::ErrorPolicy, exchange::Exchanges, gatekeeper::policy::Policy, silent::tags::Change,
 };
 use letmein_common::{
     ResourceId, UserId,
+    account::{Account, Purse},
+    bucket::Limit,
     gate::{self, Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
     maps::{NonceKey, PendingKey, PermitKey, SaltKey, SilentKnock, Tag},
@@ -14,6 +18,7 @@ use letmein_common::{
     wire::silent,
 };
 use lru::LruCache;
+use nonces::Nonces;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -25,12 +30,15 @@ use std::{
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// In place of the control port, whose number is not known here.
 const CONTROL_PORT: u32 = 0;
-/// As many as it knows that have proved a key.
-const ACQUAINTED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
-/// How many salts and nonces are remembered.
+/// How many salts are remembered.
 fn salts(policy: &Policy) -> NonZeroUsize {
     NonZeroUsize::new(policy.gate.seen_salts as usize).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// How many challenges there may be.
+fn challenges(policy: &Policy) -> NonZeroUsize {
+    NonZeroUsize::new(policy.gate.pending_challenges as usize).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// What becomes of a datagram.
@@ -50,10 +58,13 @@ pub struct UserspaceGate {
     buckets: RefCell<LruCache<Address, u64>>,
     /// One thread makes the checks: it is the only CPU.
     budgets: RefCell<Budgets>,
-    acquainted: RefCell<LruCache<Address, ()>>,
+    /// Only of users that there are.
+    accounts: RefCell<HashMap<UserId, Account>>,
     salts: RefCell<LruCache<SaltKey, ()>>,
+    /// Of each challenge, by its token: the token buckets of tries and of answers.
+    answers: RefCell<LruCache<Auth, [u64; 2]>>,
     tags: RefCell<HashMap<u64, Tag>>,
-    nonces: RefCell<LruCache<NonceKey, ()>>,
+    nonces: RefCell<Nonces>,
     counters: RefCell<Counters>,
     /// What operators will be told of, as one CPU does.
     told: RefCell<(Sampling, Vec<Refused>)>,
@@ -64,15 +75,15 @@ impl UserspaceGate {
     /// An empty gate with the limits of `policy`.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
-        let salts = salts(policy);
         Self {
             began: clock::monotonic(),
             buckets: RefCell::new(LruCache::new(BUCKETS)),
             budgets: RefCell::default(),
-            acquainted: RefCell::new(LruCache::new(ACQUAINTED)),
-            salts: RefCell::new(LruCache::new(salts)),
+            accounts: RefCell::default(),
+            salts: RefCell::new(LruCache::new(salts(policy))),
+            answers: RefCell::new(LruCache::new(challenges(policy))),
             tags: RefCell::default(),
-            nonces: RefCell::new(LruCache::new(salts)),
+            nonces: RefCell::new(Nonces::new(policy.quota().nonces)),
             counters: RefCell::default(),
             told: RefCell::default(),
             round: Cell::default(),
@@ -81,9 +92,12 @@ impl UserspaceGate {
 
     /// Goes on by another policy. What was accepted before is remembered; there are no tags until new ones are set.
     pub fn change(&self, policy: &Policy) {
-        let salts = salts(policy);
-        self.salts.borrow_mut().resize(salts);
-        self.nonces.borrow_mut().resize(salts);
+        self.accounts
+            .borrow_mut()
+            .retain(|user, _| policy.user(*user).is_some());
+        self.salts.borrow_mut().resize(salts(policy));
+        self.answers.borrow_mut().resize(challenges(policy));
+        self.nonces.borrow_mut().change(policy.quota().nonces);
         self.tags.borrow_mut().clear();
     }
 
@@ -102,14 +116,21 @@ impl UserspaceGate {
         datagram: &[u8],
     ) -> Verdict {
         let tags = self.tags.borrow();
+        let (budget, drained) = gate::budgets(policy.gate.budget);
         let tables = View {
             gate: self,
+            budget,
+            drained,
             tags: &tags,
             policy,
             exchanges,
             address: source.ip().to_canonical().into(),
             port: source.port(),
         };
+        if tables.address.is_martian() {
+            self.count(&tables, Err(Reason::Martian));
+            return Verdict::Drop;
+        }
         let is_silent = datagram.len() == silent::LEN;
         let answer_strangers = policy.gate.error_policy == ErrorPolicy::Always;
         if policy.gate.udp && !(policy.gate.silent && is_silent) {
@@ -134,6 +155,7 @@ impl UserspaceGate {
                 user,
                 resource,
                 message: *message,
+                destination: Address::v6([0; 16]),
             })
         })
     }
@@ -151,6 +173,14 @@ impl UserspaceGate {
     #[must_use]
     pub fn counters(&self) -> Counters {
         *self.counters.borrow()
+    }
+
+    /// How many genuine knocks of each user were refused because they were too many.
+    #[must_use]
+    pub fn over_quota(&self) -> Vec<(UserId, u64)> {
+        let accounts = self.accounts.borrow();
+        let refused = accounts.iter().map(|(user, account)| (*user, account.refused()));
+        refused.filter(|(_, refused)| *refused > 0).collect()
     }
 
     /// A few of the refused packets since this was called last. From now on it tells of new ones.
@@ -177,11 +207,51 @@ impl UserspaceGate {
 /// The gate's tables for one sender, with what belongs to others.
 struct View<'a> {
     gate: &'a UserspaceGate,
+    budget: Limit,
+    drained: Limit,
     tags: &'a HashMap<u64, Tag>,
     policy: &'a Policy,
     exchanges: &'a Exchanges,
     address: Address,
     port: u16,
+}
+
+impl View<'_> {
+    /// What one CPU spends on their account.
+    const fn limit(&self, spender: Spender) -> Limit {
+        if spender.is_drained() {
+            self.drained
+        } else {
+            self.budget
+        }
+    }
+
+    /// What is remembered about a user.
+    fn with_account<T>(&self, user: UserId, change: impl FnOnce(&mut Account) -> T) -> Option<T> {
+        self.policy.user(user)?;
+        Some(change(self.gate.accounts.borrow_mut().entry(user).or_default()))
+    }
+
+    fn challenge(&self, user: UserId, resource: ResourceId) -> Option<&Auth> {
+        let exchange = PendingKey::new(&self.address, self.port, user, resource);
+        self.exchanges.token(&exchange, clock::monotonic())
+    }
+
+    /// Takes a token from one of the two buckets of the challenge with this token.
+    fn take_answer(&self, challenge: &Auth, bucket: usize) -> bool {
+        let mut answers = self.gate.answers.borrow_mut();
+        let bucket = &mut answers.get_or_insert_mut(*challenge, || [0; 2])[bucket];
+        take(&gate::ANSWERS, bucket)
+    }
+}
+
+/// Takes a token from a bucket now.
+fn take(limit: &Limit, bucket: &mut u64) -> bool {
+    let next = limit.take(*bucket, clock::monotonic());
+    if let Some(next) = next {
+        *bucket = next;
+    }
+    next.is_some()
 }
 
 impl Tables for View<'_> {
@@ -198,39 +268,34 @@ impl Tables for View<'_> {
     fn take_token(&self) -> bool {
         let mut buckets = self.gate.buckets.borrow_mut();
         let bucket = buckets.get_or_insert_mut(self.address.network(&self.policy.gate.prefixes), || 0);
-        let next = self.policy.gate.limit.take(*bucket, clock::monotonic());
-        if let Some(next) = next {
-            *bucket = next;
-        }
-        next.is_some()
+        take(&self.policy.gate.limit, bucket)
     }
 
     fn has_budget(&self, spender: Spender) -> bool {
         let arrival = self.gate.budgets.borrow()[spender as usize];
-        self.policy
-            .gate
-            .budget
-            .take(arrival, clock::monotonic())
-            .is_some()
+        self.limit(spender).take(arrival, clock::monotonic()).is_some()
     }
 
     fn take_budget(&self, spender: Spender) -> bool {
-        let arrival = &mut self.gate.budgets.borrow_mut()[spender as usize];
-        let next = self.policy.gate.budget.take(*arrival, clock::monotonic());
-        if let Some(next) = next {
-            *arrival = next;
-        }
-        next.is_some()
+        let limit = self.limit(spender);
+        take(&limit, &mut self.gate.budgets.borrow_mut()[spender as usize])
     }
 
-    fn is_acquainted(&self) -> bool {
-        let network = self.address.network(&self.policy.gate.prefixes);
-        self.gate.acquainted.borrow_mut().get(&network).is_some()
+    fn take_from(&self, user: UserId, purse: Purse) -> bool {
+        let limit = self.policy.quota().limit;
+        let taken = self.with_account(user, |account| account.take(purse, &limit, clock::monotonic()));
+        taken.unwrap_or(false)
     }
 
-    fn acquaint(&self) {
+    fn is_acquainted(&self, user: UserId) -> bool {
         let network = self.address.network(&self.policy.gate.prefixes);
-        self.gate.acquainted.borrow_mut().put(network, ());
+        let knows = self.with_account(user, |account| account.knows(&network));
+        knows.unwrap_or(false)
+    }
+
+    fn acquaint(&self, user: UserId) {
+        let network = self.address.network(&self.policy.gate.prefixes);
+        self.with_account(user, |account| account.remember(&network));
     }
 
     fn salt_seen(&self, key: &SaltKey) -> bool {
@@ -241,9 +306,14 @@ impl Tables for View<'_> {
         self.gate.salts.borrow_mut().put(*key, ()).is_none()
     }
 
-    fn pending(&self, user: UserId, resource: ResourceId) -> Option<&Auth> {
-        let exchange = PendingKey::new(&self.address, self.port, user, resource);
-        self.exchanges.token(&exchange, clock::monotonic())
+    fn pending(&self, user: UserId, resource: ResourceId) -> Option<(&Auth, bool)> {
+        let token = self.challenge(user, resource)?;
+        Some((token, self.take_answer(token, 0)))
+    }
+
+    fn answered(&self, user: UserId, resource: ResourceId) -> bool {
+        let token = self.challenge(user, resource);
+        token.is_some_and(|token| self.take_answer(token, 1))
     }
 
     fn tag(&self, tag: u64) -> Option<&Tag> {
@@ -259,6 +329,6 @@ impl Tables for View<'_> {
     }
 
     fn record_nonce(&self, key: &NonceKey) -> bool {
-        self.gate.nonces.borrow_mut().put(*key, ()).is_none()
+        self.gate.nonces.borrow_mut().record(key, clock::monotonic())
     }
 }

@@ -27,6 +27,8 @@ mod jumps;
 mod packets;
 #[path = "firewall/ranges.rs"]
 mod ranges;
+#[path = "firewall/syns.rs"]
+mod syns;
 
 const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -149,7 +151,8 @@ fn guard_writes_its_rules_in_order() {
         for rule in [
             "type filter hook input priority filter - 10; policy accept;",
             "iif \"lo\" accept",
-            "ct state established,related accept",
+            "ct state established accept comment \"letmein: open TCP connections\"",
+            "meta l4proto != tcp ct state established accept",
             "ip saddr . meta l4proto . th dport @leases4 accept",
             "ip6 saddr . meta l4proto . th dport @leases6 accept",
             "meta l4proto . th dport @protected drop",

@@ -13,7 +13,7 @@ use letmein_common::{ResourceId, UserId};
 use letmein_daemon::{
     config::Config,
     firewall::{Firewall, LeaseKey, Protocol},
-    leases::{LeaseError, Leases},
+    leases::{LeaseError, Leases, Opener},
     silent::tags::Change,
     xdp::{Framing, KernelGate, Object, Plan, ShieldPlan},
 };
@@ -198,6 +198,54 @@ fn leases_of_an_earlier_run_are_in_the_shield_from_the_start() {
         drop(first);
         let second = Gate::new(8);
         assert!(second.lets_in(GUEST) && !second.lets_in(ANOTHER));
+    });
+}
+
+/// More users behind one address than the comment of an element has room for.
+#[test]
+fn a_reload_keeps_grants_that_are_not_recorded_and_a_crash_the_longest() {
+    const USERS: u32 = 20;
+    in_namespace(|| {
+        let mut text =
+            "[gate]\ninterfaces = [\"eth0\"]\n[resources.ssh]\nid = \"1\"\nports = [\"tcp/22\"]\n".to_owned();
+        for number in 1..=USERS {
+            let key = format!("{number:02x}").repeat(32);
+            let user =
+                format!("[users.u{number}]\nid = \"{number:x}\"\nkey = \"{key}\"\nresources = [\"ssh\"]\n");
+            text.push_str(&user);
+        }
+        let config = Config::parse(&text, Path::new("f.toml"), Path::new("/nonexistent")).unwrap();
+        let install = || Firewall::install(&config.firewall_plan()).unwrap();
+        let resource = config.resource(ResourceId(1)).unwrap();
+        let mut leases = Leases::take_over(install(), &config).unwrap();
+        for number in 1..=USERS {
+            let user = config.user(UserId(number)).unwrap();
+            let lease = Duration::from_secs(100 + 10 * u64::from(number));
+            leases.open(user, resource, GUEST.into(), lease).unwrap();
+        }
+        assert_eq!((leases.count(), leases.keys().len()), (20, 1));
+        let (mut reloaded, settlement) = Leases::survey(install(), &config, None, Some(&leases)).unwrap();
+        reloaded.settle(&settlement).unwrap();
+        assert_eq!((reloaded.count(), reloaded.keys().len()), (20, 1));
+        drop(reloaded);
+        let mut crashed = Leases::take_over(install(), &config).unwrap();
+        let holders = |leases: &Leases| {
+            leases
+                .page(None, 100)
+                .iter()
+                .map(|living| living.grant.opener)
+                .collect::<Vec<_>>()
+        };
+        let longest: Vec<_> = (12..=USERS).map(|number| Opener::User(UserId(number))).collect();
+        assert_eq!(holders(&crashed), longest);
+        // As the longest go, the others take their places in the record.
+        for number in (12..=USERS).rev() {
+            let user = config.user(UserId(number)).unwrap();
+            leases.close(user, resource, GUEST.into()).unwrap();
+        }
+        crashed = Leases::take_over(install(), &config).unwrap();
+        let longest: Vec<_> = (3..12).map(|number| Opener::User(UserId(number))).collect();
+        assert_eq!(holders(&crashed), longest);
     });
 }
 

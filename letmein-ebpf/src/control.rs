@@ -9,6 +9,7 @@ use crate::{
     tables::{self, Maps, setting},
 };
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     programs::XdpContext,
 };
@@ -39,13 +40,15 @@ pub fn judge(ctx: &XdpContext, packet: &Packet, network: &Network, header: &Head
     };
     let outcome = if network.fragment {
         Err(Reason::Fragment)
+    } else if network.header.is_from_mars(packet) {
+        Err(Reason::Martian)
     } else if header.length == CHALLENGE && setting!(challenge) != 0 {
         match payload(packet, network, header) {
             Ok(datagram) => return challenge(ctx, &tables, datagram),
             Err(reason) => Err(reason),
         }
     } else if header.length == SILENT && setting!(silent) != 0 {
-        payload(packet, network, header).and_then(|datagram| silent(&tables, datagram))
+        payload(packet, network, header).and_then(|datagram| silent(ctx, &tables, datagram))
     } else {
         Err(Reason::Length)
     };
@@ -77,10 +80,11 @@ fn challenge(ctx: &XdpContext, tables: &Maps<'_>, datagram: &[u8; challenge::LEN
 }
 
 #[inline(always)]
-fn silent(tables: &Maps<'_>, datagram: &[u8; silent::LEN]) -> Result<(), Reason> {
-    let proved = gate::check_silent(tables, datagram)?;
-    let source = tables.network.source(tables.packet).ok_or(Reason::Truncated)?;
-    tables::deliver(&source, proved, datagram)
+fn silent(ctx: &XdpContext, tables: &Maps<'_>, datagram: &[u8; silent::LEN]) -> Result<(), Reason> {
+    let (user, resource) = gate::check_silent(tables, datagram)?;
+    let ids = u64::from(user.0) << 32 | u64::from(resource.0);
+    let network = tables.network;
+    tables::deliver(ctx.as_ptr().cast(), network.header.into(), network.transport, ids)
 }
 
 /// The payload, if it is as long as the headers say.

@@ -1,18 +1,27 @@
 //! The BPF maps of the gate, and its view of them.
 
-use crate::{packet::Packet, parse::ip::Network};
+use crate::{
+    packet::Packet,
+    parse::{
+        ip::{Header, Network, PackedHeader},
+        udp,
+    },
+};
 use aya_ebpf::{
+    bindings::{BPF_F_NO_PREALLOC, xdp_md},
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    programs::XdpContext,
 };
 use letmein_common::{
     ResourceId, UserId,
+    account::{Account, Purse},
     bucket::Limit,
     filter::UserFilter,
     gate::{Budgets, Spender, Tables},
     hmac::{Auth, KeyedStates},
-    maps::{NonceKey, Pending, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag, Tally},
+    maps::{Awaited, NonceKey, PendingKey, PermitKey, SaltKey, Settings, SilentKnock, Tag, Tally},
     reason::Reason,
     sample::Refused,
     source::{Address, Prefixes},
@@ -39,27 +48,31 @@ static BUCKETS: LruHashMap<Address, u64> = LruHashMap::with_max_entries(65_536, 
 /// What each CPU has spent on HMACs.
 #[map]
 static BUDGETS: PerCpuArray<Budgets> = PerCpuArray::with_max_entries(1, 0);
-/// Networks that have proved a key by a challenge knock.
+/// What each user has spent, and from where the user has knocked. The daemon makes the elements, and carries them over to
+/// the next program.
 #[map]
-static ACQUAINTED: LruHashMap<Address, u8> = LruHashMap::with_max_entries(16_384, 0);
+static ACCOUNTS: HashMap<UserId, Account> = HashMap::with_max_entries(1, 0);
 /// Salts of the KNOCKs and REVOKEs that proved a key.
 #[map]
 static SALTS: LruHashMap<SaltKey, u8> = LruHashMap::with_max_entries(1, 0);
-/// Challenges that await their RESPONSE: written by the daemon when it sends one.
+/// Challenges that await their RESPONSE: written by the daemon when it sends one, and removed when they have lapsed.
 #[map]
-static PENDING: LruHashMap<PendingKey, Pending> = LruHashMap::with_max_entries(1, 0);
+static PENDING: HashMap<PendingKey, Awaited> = HashMap::with_max_entries(1, 0);
 /// Tags of silent knocks, of this and the neighbouring epochs: renewed by the daemon.
 #[map]
 static TAGS: HashMap<u64, Tag> = HashMap::with_max_entries(1, 0);
 /// What verifies silent knocks: written by the daemon only.
 #[map]
 static SILENT_KEYS: HashMap<UserId, KeyedStates> = HashMap::with_max_entries(1, 0);
-/// Nonces of the silent knocks that were accepted. The daemon pins it, so that it outlives a restart.
+/// Nonces of the silent knocks that were accepted, and when. The daemon pins it, so that it outlives a restart, and removes
+/// what is too old to matter. It has room for the shares of all users, which are seldom used up, so memory comes with the
+/// elements.
 #[map]
-static NONCES: LruHashMap<NonceKey, u8> = LruHashMap::with_max_entries(1, 0);
-/// Silent knocks for the daemon. A knock is 112 bytes and 8 of header.
+static NONCES: HashMap<NonceKey, u64> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+/// Silent knocks for the daemon. At less than 200 bytes each with their headers, there is room for what ten users may send
+/// at once.
 #[map]
-static KNOCKS: RingBuf = RingBuf::with_byte_size(65_536, 0);
+static KNOCKS: RingBuf = RingBuf::with_byte_size(524_288, 0);
 /// One element, for each CPU its own.
 #[map]
 static TALLY: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
@@ -77,6 +90,9 @@ static REFUSED: RingBuf = RingBuf::with_byte_size(65_536, 0);
 pub static SETTINGS: Settings = Settings {
     limit: Limit::new(0, 0),
     budget: Limit::new(0, 0),
+    drained: Limit::new(0, 0),
+    quota: Limit::new(0, 0),
+    answers: Limit::new(0, 0),
     prefixes: Prefixes::ALL,
     control_port: 0,
     answer_strangers: 0,
@@ -178,7 +194,11 @@ fn budget<'a>(spender: Spender) -> Option<&'a mut u64> {
 /// packet of a flood, is not.
 #[inline(never)]
 fn take_budget(spender: Spender) -> bool {
-    let limit = setting!(budget);
+    let limit = if spender.is_drained() {
+        setting!(drained)
+    } else {
+        setting!(budget)
+    };
     if limit.interval == 0 {
         return true;
     }
@@ -192,30 +212,81 @@ fn take_budget(spender: Spender) -> bool {
     true
 }
 
-/// Whether the source with this address has proved a key; `record` makes it one that has.
-#[inline(never)]
-fn acquainted(high: u64, low: u64, record: bool) -> bool {
-    let network = Address([high, low]).network(&setting!(prefixes));
-    if record {
-        // As in `spend`: without a place, it stays a stranger.
-        return ACQUAINTED.insert(network, 0, 0).is_ok();
-    }
-    ACQUAINTED.get_ptr(network).is_some()
+/// What is remembered about this user.
+#[inline(always)]
+fn account<'a>(user: UserId) -> Option<&'a mut Account> {
+    let account = ACCOUNTS.get_ptr_mut(user)?;
+    // SAFETY: an element that the daemon never removes. Another CPU may change its words at the same time, and each word is
+    // worth what it is whichever of the two wrote it last: see `letmein_common::account`.
+    Some(unsafe { &mut *account })
 }
 
-/// Hands a silent knock to the daemon.
+/// Takes a token from a bucket of this user. A global function of BPF, as is [`acquainted`]: the verifier walks through it
+/// once, and not again for each way that leads here.
+// SAFETY: a global function of BPF has a name of its own in the object.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn deliver(
-    source: &Address,
-    (user, resource): (UserId, ResourceId),
-    message: &[u8; silent::LEN],
-) -> Result<(), Reason> {
+extern "C" fn take_from(user: u32, purse: u32) -> u32 {
+    let purse = match purse {
+        KNOCKS_PURSE => Purse::Knocks,
+        SILENT_KNOCKS_PURSE => Purse::SilentKnocks,
+        _ => Purse::SilentTries,
+    };
+    let limit = setting!(quota);
+    let taken = account(UserId(user)).is_some_and(|account| account.take(purse, &limit, now()));
+    u32::from(taken)
+}
+
+const KNOCKS_PURSE: u32 = Purse::Knocks as u32;
+const SILENT_KNOCKS_PURSE: u32 = Purse::SilentKnocks as u32;
+
+/// Whether this user has answered a challenge from the network of this address.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn acquainted(user: u32, high: u64, low: u64) -> u32 {
+    let network = Address([high, low]).network(&setting!(prefixes));
+    let known = account(UserId(user)).is_some_and(|account| account.knows(&network));
+    u32::from(known)
+}
+
+/// Notes that this user has answered a challenge from the network of this address.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn acquaint(user: u32, high: u64, low: u64) -> u32 {
+    let network = Address([high, low]).network(&setting!(prefixes));
+    if let Some(account) = account(UserId(user)) {
+        account.remember(&network);
+    }
+    // A global function has to return something.
+    0
+}
+
+/// The challenge that this address was sent, or null: a pointer, as it comes back from a function of BPF.
+#[inline(never)]
+fn awaited(high: u64, low: u64, port: u16, user: UserId, resource: ResourceId) -> *mut Awaited {
+    let exchange = PendingKey::new(&Address([high, low]), port, user, resource);
+    PENDING.get_ptr_mut(exchange).unwrap_or(core::ptr::null_mut())
+}
+
+/// Hands a silent knock to the daemon: that of the packet with this header and datagram. It reads them once more, as what
+/// is needed on the way to the MAC has to be little.
+#[inline(never)]
+pub fn deliver(ctx: *mut xdp_md, header: PackedHeader, datagram: usize, ids: u64) -> Result<(), Reason> {
+    // Or LLVM would read the pointers behind it in front of the call, and hand them over as numbers.
+    let packet = Packet::of(&XdpContext::new(core::hint::black_box(ctx)));
+    let header = Header::from(header);
+    let source = header.source(&packet).ok_or(Reason::Truncated)?;
+    let destination = header.destination(&packet).ok_or(Reason::Truncated)?;
+    let message: &[u8; silent::LEN] = packet.bytes(datagram + udp::LEN).ok_or(Reason::Truncated)?;
     let mut place = KNOCKS.reserve::<SilentKnock>(0).ok_or(Reason::Overrun)?;
     place.write(SilentKnock {
-        source: *source,
-        user,
-        resource,
+        source,
+        user: UserId((ids >> 32) as u32),
+        resource: ResourceId((ids & 0xFFFF_FFFF) as u32),
         message: *message,
+        destination,
     });
     place.submit(0);
     Ok(())
@@ -226,6 +297,18 @@ pub struct Maps<'a> {
     pub packet: &'a Packet,
     pub network: &'a Network,
     pub source_port: u16,
+}
+
+impl Maps<'_> {
+    /// The challenge that the sender was sent.
+    #[inline(always)]
+    fn awaited(&self, user: UserId, resource: ResourceId) -> Option<&mut Awaited> {
+        let source = self.network.source(self.packet)?;
+        let awaited = awaited(source.0[0], source.0[1], self.source_port, user, resource);
+        // SAFETY: null, or an element of a map. The daemon replaces elements as a whole, and a RESPONSE that reads a
+        // half-replaced one does not verify. Another CPU may change the buckets: see `letmein_common::bucket`.
+        unsafe { awaited.as_mut() }
+    }
 }
 
 impl Tables for Maps<'_> {
@@ -263,15 +346,20 @@ impl Tables for Maps<'_> {
     }
 
     #[inline(always)]
-    fn is_acquainted(&self) -> bool {
-        let source = self.network.source(self.packet);
-        source.is_some_and(|source| acquainted(source.0[0], source.0[1], false))
+    fn take_from(&self, user: UserId, purse: Purse) -> bool {
+        take_from(user.0, purse as u32) != 0
     }
 
     #[inline(always)]
-    fn acquaint(&self) {
+    fn is_acquainted(&self, user: UserId) -> bool {
+        let source = self.network.source(self.packet);
+        source.is_some_and(|source| acquainted(user.0, source.0[0], source.0[1]) != 0)
+    }
+
+    #[inline(always)]
+    fn acquaint(&self, user: UserId) {
         if let Some(source) = self.network.source(self.packet) {
-            acquainted(source.0[0], source.0[1], true);
+            acquaint(user.0, source.0[0], source.0[1]);
         }
     }
 
@@ -286,13 +374,29 @@ impl Tables for Maps<'_> {
     }
 
     #[inline(always)]
-    fn pending(&self, user: UserId, resource: ResourceId) -> Option<&Auth> {
-        let source = self.network.source(self.packet)?;
-        let exchange = PendingKey::new(&source, self.source_port, user, resource);
-        // SAFETY: the daemon replaces elements as a whole; a RESPONSE that reads a half-replaced one does not
-        // verify.
-        let pending = unsafe { PENDING.get(exchange) }?;
-        (now() < pending.expires).then_some(&pending.token)
+    fn pending(&self, user: UserId, resource: ResourceId) -> Option<(&Auth, bool)> {
+        let awaited = self.awaited(user, resource)?;
+        let now = now();
+        if now >= awaited.pending.expires {
+            return None;
+        }
+        let next = setting!(answers).take(awaited.tries, now);
+        if let Some(next) = next {
+            awaited.tries = next;
+        }
+        Some((&awaited.pending.token, next.is_some()))
+    }
+
+    #[inline(always)]
+    fn answered(&self, user: UserId, resource: ResourceId) -> bool {
+        let Some(awaited) = self.awaited(user, resource) else {
+            return false;
+        };
+        let next = setting!(answers).take(awaited.answers, now());
+        if let Some(next) = next {
+            awaited.answers = next;
+        }
+        next.is_some()
     }
 
     #[inline(always)]
@@ -315,7 +419,7 @@ impl Tables for Maps<'_> {
 
     #[inline(always)]
     fn record_nonce(&self, key: &NonceKey) -> bool {
-        NONCES.insert(key, 0, NOEXIST).is_ok()
+        NONCES.insert(key, now(), NOEXIST).is_ok()
     }
 
     #[inline(always)]

@@ -120,11 +120,8 @@ fn fill(firewall: &mut Firewall) -> anyhow::Result<()> {
 }
 
 fn lease(number: u32) -> Lease {
-    Lease {
-        key: LeaseKey::new(address(number), Protocol::Tcp, 22),
-        remaining: HOUR,
-        opener: Opener::User(UserId(1)),
-    }
+    let key = LeaseKey::new(address(number), Protocol::Tcp, 22);
+    Lease::of(key, HOUR, Opener::User(UserId(1)))
 }
 
 /// Microseconds.

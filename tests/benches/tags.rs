@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let rounds = if figures::quick() { 1 } else { ROUNDS };
     for _ in 0..rounds {
         let mut gate = KernelGate::load(Object::new(&object), &plan(&config))?;
-        let mut table = TagTable::new(&config, None);
+        let mut table = TagTable::new(&config, letmein_daemon::silent::tags::Unknown::default());
         figures.add("fill_ms", apply(&mut gate, &mut table, &config, clock)?);
         for _ in 0..rounds {
             clock.monotonic += EPOCH_SECONDS * 1_000_000_000;

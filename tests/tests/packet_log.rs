@@ -43,6 +43,9 @@ fn gate(folder: &str) -> KernelGate {
         settings: Settings {
             limit: Limit::new(0, 0),
             budget: Limit::new(0, 0),
+            drained: Limit::new(0, 0),
+            quota: Limit::new(0, 0),
+            answers: Limit::new(0, 0),
             prefixes: Prefixes::ALL,
             control_port: 5800,
             answer_strangers: 0,

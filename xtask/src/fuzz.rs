@@ -64,6 +64,8 @@ enum Target {
     Netlink,
     /// The XDP program beside the same checks in userspace. Needs root.
     Packets,
+    /// The XDP program beside the kernel: what gets past it, and what does not. Needs root.
+    Frames,
 }
 
 impl Target {
@@ -79,6 +81,7 @@ impl Target {
             Self::Requests => ("requests", 256),
             Self::Netlink => ("netlink", 1024),
             Self::Packets => ("packets", 512),
+            Self::Frames => ("frames", 256),
         }
     }
 }
@@ -87,8 +90,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let targets = options
         .target
         .map_or(Target::value_variants().to_vec(), |one| vec![one]);
-    if targets.contains(&Target::Packets) {
-        sh::require_root("target `packets` runs the XDP program (the others do not need it: name one)")?;
+    if targets.contains(&Target::Packets) || targets.contains(&Target::Frames) {
+        sh::require_root(
+            "targets `packets` and `frames` run the XDP program (the others do not need it: name one)",
+        )?;
         build_ebpf::run(&build_ebpf::Options {
             yes: options.yes,
             debug_log: false,

@@ -11,7 +11,7 @@ use letmein_common::{
     wire::{challenge, silent},
 };
 use letmein_daemon::{config::Config, userspace_gate::Verdict};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What became of a frame, all that can be seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Knock {
     source: [u8; 16],
+    destination: [u8; 16],
     ids: [u32; 2],
     message: [u8; silent::LEN],
 }
@@ -39,6 +40,7 @@ impl From<&SilentKnock> for Knock {
     fn from(knock: &SilentKnock) -> Self {
         Self {
             source: knock.source.bytes(),
+            destination: knock.destination.bytes(),
             ids: [knock.user.0, knock.resource.0],
             message: knock.message,
         }
@@ -57,15 +59,19 @@ impl Outcome {
         }
     }
 
-    /// Every kind that packets can bring about by themselves: for an overrun, letmeind has to be slow.
+    /// Every kind that packets can bring about by themselves: for an overrun, letmeind has to be slow, and beyond a user's
+    /// share there are more packets than in any input.
     pub fn all() -> Vec<Self> {
         let knock = Knock {
             source: [0; 16],
+            destination: [0; 16],
             ids: [0; 2],
             message: [0; silent::LEN],
         };
         let mut all = vec![Self::Passed, Self::Genuine, Self::Delivered(knock)];
-        let reasons = Reason::ALL.iter().filter(|reason| **reason != Reason::Overrun);
+        let reasons = Reason::ALL
+            .iter()
+            .filter(|reason| ![Reason::Overrun, Reason::Quota].contains(reason));
         for reason in reasons {
             use Reason::{Auth, Magic, NoChallenge, NotPermitted, Operation, UnknownUser};
             if matches!(
@@ -136,9 +142,23 @@ fn tcp(userspace: &Userspace, segment: &Segment) -> Outcome {
     userspace.shield(segment.source, shield::Segment::Tcp(flags), segment.port)
 }
 
+/// An address that nobody on a network has.
+fn is_martian(source: IpAddr) -> bool {
+    match source {
+        IpAddr::V4(v4) => {
+            let [first, ..] = v4.octets();
+            first == 0 || v4.is_loopback() || v4.is_multicast() || first >= 240
+        }
+        IpAddr::V6(v6) => v6.is_multicast() || v6.to_ipv4_mapped().is_some() || v6.segments()[..6] == [0; 6],
+    }
+}
+
 fn control(config: &Config, userspace: &mut Userspace, datagram: &Datagram<'_>) -> Outcome {
     if datagram.fragment {
         return Outcome::Refused(Reason::Fragment);
+    }
+    if is_martian(datagram.source) {
+        return Outcome::Refused(Reason::Martian);
     }
     let Some(payload) = datagram.payload else {
         // No socket would get it. Which of both reasons it is depends on the length that the UDP header names.
@@ -161,7 +181,11 @@ fn control(config: &Config, userspace: &mut Userspace, datagram: &Datagram<'_>) 
     let (passed, delivered) = match verdict {
         Verdict::Pass => (true, None),
         Verdict::Drop => (false, None),
-        Verdict::Silent(knock) => (false, Some(Knock::from(&knock))),
+        Verdict::Silent(mut knock) => {
+            // Which a socket does not tell.
+            knock.destination = datagram.destination.into();
+            (false, Some(Knock::from(&knock)))
+        }
     };
     let outcome = outcome(&before, &userspace.gate.counters(), passed, delivered.as_slice());
     outcome.unwrap_or_else(|| unreachable!("userspace contradicts itself about {datagram:02x?}"))

@@ -11,8 +11,10 @@ use aya::{
     util::nr_cpus,
 };
 use letmein_common::{
+    UserId,
+    account::Account,
     gate::Budgets,
-    maps::{Pending, PendingKey, SilentKnock},
+    maps::{Awaited, Pending, PendingKey, SilentKnock},
     reason::Counters,
     source::Address,
 };
@@ -40,12 +42,19 @@ pub struct Kernel {
     leases: HashSet<LeaseKey>,
     buckets: HashMap<MapData, Address, u64>,
     budgets: PerCpuArray<MapData, Budgets>,
-    acquainted: HashMap<MapData, Address, u8>,
+    accounts: HashMap<MapData, UserId, Account>,
     salts: HashMap<MapData, [u64; 2], u8>,
-    nonces: HashMap<MapData, [u64; 3], u8>,
-    pending: HashMap<MapData, PendingKey, Pending>,
+    nonces: HashMap<MapData, [u64; 3], u64>,
+    pending: HashMap<MapData, PendingKey, Awaited>,
     knocks: RingBuf<MapData>,
     counters: Counters,
+}
+
+/// The program by itself, for this configuration.
+#[expect(clippy::expect_used, reason = "without root there is nothing to fuzz")]
+pub fn program(config: &Config) -> KernelGate {
+    let object = Object::embedded().expect("cargo xtask build-ebpf comes first");
+    KernelGate::load(object, &loading::plan(config, LEASES)).expect("loading takes root")
 }
 
 #[expect(
@@ -56,8 +65,7 @@ impl Kernel {
     /// Loads the program. Nothing is attached to any interface.
     pub fn load(config: &Config) -> Self {
         stay();
-        let object = Object::embedded().expect("cargo xtask build-ebpf comes first");
-        let mut gate = KernelGate::load(object, &loading::plan(config, LEASES)).expect("loading takes root");
+        let mut gate = program(config);
         for change in scene::tags(config) {
             gate.change_tag(&change).expect("there is room for the tags");
         }
@@ -75,10 +83,10 @@ impl Kernel {
             leases: HashSet::new(),
             buckets: hash_map(map("BUCKETS")),
             budgets: PerCpuArray::try_from(Map::PerCpuArray(map("BUDGETS"))).expect("it is one for each CPU"),
-            acquainted: hash_map(map("ACQUAINTED")),
+            accounts: plain_map(map("ACCOUNTS")),
             salts: hash_map(map("SALTS")),
-            nonces: hash_map(map("NONCES")),
-            pending: hash_map(map("PENDING")),
+            nonces: plain_map(map("NONCES")),
+            pending: plain_map(map("PENDING")),
             knocks: RingBuf::try_from(Map::RingBuf(map("KNOCKS"))).expect("it is a ring buffer"),
             counters: gate.counters().expect("there are counters"),
             gate,
@@ -88,7 +96,11 @@ impl Kernel {
     /// Forgets all packets and what the daemon said.
     pub fn forget(&mut self) {
         clear(&mut self.buckets);
-        clear(&mut self.acquainted);
+        let users: Result<Vec<_>, _> = self.accounts.keys().collect();
+        for user in users.expect("the map can be read") {
+            let none = Account::default();
+            self.accounts.insert(user, none, 0).expect("it was there");
+        }
         let full = vec![Budgets::default(); nr_cpus().expect("there is a CPU")];
         let full = PerCpuValues::try_from(full).expect("one for each CPU");
         self.budgets.set(0, full, 0).expect("it can be written");
@@ -150,7 +162,7 @@ impl Kernel {
 
 /// Keeps this thread on one CPU, on which the program then always runs: each has budgets of its own.
 #[expect(clippy::expect_used, reason = "without it, both sides would not count alike")]
-fn stay() {
+pub fn stay() {
     let this = Pid::from_raw(0);
     let allowed = sched_getaffinity(this).expect("a thread can be asked where it may run");
     let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or(false));
@@ -171,6 +183,12 @@ fn maps(gate: &KernelGate) -> Vec<(String, u32)> {
 #[expect(clippy::expect_used, reason = "the object has them so")]
 fn hash_map<K: Pod, V: Pod>(data: MapData) -> HashMap<MapData, K, V> {
     HashMap::try_from(Map::LruHashMap(data)).expect("keys and values are as long as that")
+}
+
+/// The same of a map in which nothing makes way.
+#[expect(clippy::expect_used, reason = "the object has them so")]
+fn plain_map<K: Pod, V: Pod>(data: MapData) -> HashMap<MapData, K, V> {
+    HashMap::try_from(Map::HashMap(data)).expect("keys and values are as long as that")
 }
 
 #[expect(clippy::expect_used, reason = "nobody else changes it")]

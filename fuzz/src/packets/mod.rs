@@ -17,6 +17,7 @@ use crate::{coverage, input::Input};
 use expected::Outcome;
 use history::{History, Step};
 use kernel::Kernel;
+pub(crate) use kernel::stay;
 use letmein_daemon::{config::Config, gatekeeper::policy::Policy};
 use scene::{SCENES, Scene};
 use std::{cell::RefCell, rc::Rc};
@@ -51,6 +52,11 @@ pub fn packets(bytes: &[u8]) {
         });
         loaded[at].play(input);
     });
+}
+
+/// The program, with shields for TCP and UDP, and both kinds of knocks.
+pub(crate) fn live_program() -> letmein_daemon::xdp::KernelGate {
+    kernel::program(&scene::LIVE.config())
 }
 
 /// What no packet has brought about so far, of all that can happen to one.

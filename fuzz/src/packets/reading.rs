@@ -31,6 +31,7 @@ pub enum Reading<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Datagram<'a> {
     pub source: IpAddr,
+    pub destination: IpAddr,
     pub source_port: u16,
     pub port: u16,
     pub fragment: bool,
@@ -98,7 +99,8 @@ fn ipv4(mut rest: Reader<'_>) -> Option<Reading<'_>> {
     let [_, _, pieces @ ..] = rest.bytes::<4>()?;
     let [_, protocol, _, _] = rest.bytes()?;
     let source = Ipv4Addr::from(rest.bytes::<4>()?);
-    rest.bytes::<4>()?;
+    let destination = Ipv4Addr::from(rest.bytes::<4>()?);
+    let ends = [source.into(), destination.into()];
     let header = usize::from(first % 16) * 4;
     let pieces = u16::from_be_bytes(pieces);
     if first / 16 != 4 || header < 20 || pieces % 0x2000 != 0 {
@@ -114,7 +116,7 @@ fn ipv4(mut rest: Reader<'_>) -> Option<Reading<'_>> {
     match (protocol, length) {
         (UDP, 0..8) => Some(Reading::Truncated),
         (TCP, 0..4) => Some(Reading::TcpTruncated),
-        _ => transport(rest, protocol, source.into(), length, fragment),
+        _ => transport(rest, protocol, ends, length, fragment),
     }
 }
 
@@ -123,7 +125,8 @@ fn ipv6(mut rest: Reader<'_>) -> Option<Reading<'_>> {
     let length = usize::from(rest.word()?);
     let [mut next, _] = rest.bytes()?;
     let source = Ipv6Addr::from(rest.bytes::<16>()?);
-    rest.bytes::<16>()?;
+    let destination = Ipv6Addr::from(rest.bytes::<16>()?);
+    let ends = [source.into(), destination.into()];
     if first / 16 != 6 {
         return None;
     }
@@ -150,7 +153,7 @@ fn ipv6(mut rest: Reader<'_>) -> Option<Reading<'_>> {
                     _ => Reading::TcpHeaderChain,
                 });
             }
-            return transport(rest, next, source.into(), left, fragment);
+            return transport(rest, next, ends, left, fragment);
         }
         if !matches!(next, 0 | 43 | 44 | 51 | 60) {
             return outside.then_some(Reading::HeaderChain);
@@ -181,7 +184,7 @@ fn ipv6(mut rest: Reader<'_>) -> Option<Reading<'_>> {
 fn transport(
     mut rest: Reader<'_>,
     protocol: u8,
-    source: IpAddr,
+    [source, destination]: [IpAddr; 2],
     length: usize,
     fragment: bool,
 ) -> Option<Reading<'_>> {
@@ -204,6 +207,7 @@ fn transport(
     let payload = said.checked_sub(8).and_then(|payload| rest.0.get(..payload));
     Some(Reading::Udp(Datagram {
         source,
+        destination,
         source_port,
         port,
         fragment,

@@ -26,6 +26,12 @@ pub const SCENES: &[Scene] = &[
     },
 ];
 
+/// What frames meet that are not only read, but sent.
+pub const LIVE: Scene = Scene {
+    name: "live",
+    options: "[gate]\nsilent = true\n",
+};
+
 /// Users that exist. The second one may open the first resource only.
 pub const USERS: [UserId; 2] = [UserId(1), UserId(0x0200_0002)];
 pub const RESOURCES: [ResourceId; 2] = [ResourceId(1), ResourceId(0xFFFF_FFFE)];

@@ -1,8 +1,12 @@
 //! What the firewall, the XDP program and the log need of a configuration.
 
 use super::{Config, ErrorPolicy, XdpMode};
-use crate::firewall::{self, FirewallPlan, Jump, PortRange, Protected, Protocol};
+use crate::{
+    firewall::{self, FirewallPlan, Jump, PortRange, Protected, Protocol},
+    quota::Quota,
+};
 use letmein_common::{
+    gate,
     maps::{PermitKey, Settings},
     shield::PortRule,
 };
@@ -108,12 +112,22 @@ impl Config {
         }
     }
 
+    /// How many genuine knocks each user gets accepted.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        Quota::of(self.users.len(), self.gate.seen_salts)
+    }
+
     /// What the XDP program is loaded with.
     #[must_use]
     pub fn settings(&self) -> Settings {
+        let (budget, drained) = gate::budgets(self.gate.budget);
         Settings {
             limit: self.gate.limit,
-            budget: self.gate.budget,
+            budget,
+            drained,
+            quota: self.quota().limit,
+            answers: gate::ANSWERS,
             prefixes: self.gate.prefixes,
             control_port: if self.gate.udp || self.gate.silent {
                 u32::from(self.gate.port)

@@ -13,9 +13,7 @@ use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use tracing::warn;
 
-use crate::leases::Opener;
-
-use super::conntrack::{self, Flow};
+use super::conntrack::{self, Flow, Tuple};
 use super::elements::{ElementKey, read_flows, write_element, write_set};
 use super::error::FirewallError;
 use super::layout::Layout;
@@ -37,6 +35,14 @@ struct Holders {
     by_address: HashMap<IpAddr, Vec<Protected>>,
     /// The lengths of IPv6 prefixes among them.
     prefixes: BTreeSet<u8>,
+}
+
+/// Who talks to whom, as a packet of the server's has it that conntrack does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends {
+    client: IpAddr,
+    client_port: u16,
+    server_port: u16,
 }
 
 impl Holders {
@@ -77,18 +83,37 @@ impl Holders {
         })
     }
 
-    /// Whether one of the leases let this connection in.
-    fn let_in(&self, flow: &Flow, local: &HashSet<IpAddr>) -> bool {
+    /// The flow to remember if one of the leases let this connection in.
+    fn let_in(&self, flow: &Flow, local: &HashSet<IpAddr>) -> Option<Ends> {
         let (original, reply) = (&flow.original, &flow.reply);
-        self.had(original.source).any(|protected| {
-            let is_to = |port| protected.ports.contains(original.protocol, port);
-            // To this machine, a lease is for the port where the service listens; behind it, for the one that was asked
-            // for.
-            if local.contains(&reply.source) {
-                is_to(reply.source_port)
-            } else {
-                protected.forward && is_to(original.destination_port)
-            }
+        let protocol = original.protocol;
+        // To this machine, a lease is for the port where the service listens; behind it, for the one that was asked for.
+        let is_theirs = |client, server: &Tuple, asked| {
+            let is_here = local.contains(&server.source);
+            self.had(client).any(|protected| {
+                let is_to = |port| protected.ports.contains(protocol, port);
+                if is_here {
+                    is_to(server.source_port)
+                } else {
+                    protected.forward && is_to(asked)
+                }
+            })
+        };
+        if is_theirs(original.source, reply, original.destination_port) {
+            return Some(Ends {
+                client: original.source,
+                client_port: original.source_port,
+                server_port: reply.source_port,
+            });
+        }
+        // After a pause conntrack knows a UDP flow no more, and if the server is the next to send, that begins it. A TCP
+        // connection of which the server sent the SYN is one that was begun here.
+        let is_turned =
+            protocol == Protocol::Udp && is_theirs(reply.source, original, reply.destination_port);
+        is_turned.then_some(Ends {
+            client: reply.source,
+            client_port: reply.source_port,
+            server_port: reply.destination_port,
         })
     }
 
@@ -121,8 +146,8 @@ impl Firewall {
             for _ in 0..ATTEMPTS {
                 flows.clear();
                 outcome = conntrack::flows(&mut self.transport, family, |flow| {
-                    if holders.let_in(&flow, &local) {
-                        flows.push(flow);
+                    if let Some(ends) = holders.let_in(&flow, &local) {
+                        flows.push((flow, ends));
                     }
                 });
                 if outcome != Err(Errno::EINTR) {
@@ -132,7 +157,7 @@ impl Firewall {
             outcome.map_err(failed)?;
             // First, so that there is no moment in which the server's next packet revives one.
             self.remember(family, &flows);
-            for flow in &flows {
+            for (flow, _) in &flows {
                 let was_there = conntrack::delete(&mut self.transport, family, flow).map_err(failed)?;
                 cut += usize::from(was_there);
             }
@@ -191,27 +216,24 @@ impl Firewall {
         }
     }
 
-    fn remember(&mut self, family: Family, flows: &[Flow]) {
+    fn remember(&mut self, family: Family, flows: &[(Flow, Ends)]) {
         let Some((_, set, _)) = CUT_FLOWS.iter().find(|(of, _, _)| *of == family) else {
             return;
         };
         let (table, set) = (&self.layout.table, self.layout.name(set));
         let millis = u64::try_from(REMEMBERED.as_millis()).unwrap_or(u64::MAX);
-        for flow in flows
-            .iter()
-            .filter(|flow| flow.original.protocol == Protocol::Udp)
-        {
-            let (client, here) = (flow.original.source_port, flow.reply.source_port);
-            let element = ElementKey::of_flow(flow.original.source, client, here);
+        let is_udp = |(flow, _): &&(Flow, Ends)| flow.original.protocol == Protocol::Udp;
+        for (_, ends) in flows.iter().filter(is_udp) {
+            let element = ElementKey::of_flow(ends.client, ends.client_port, ends.server_port);
             let outcome = self.transport.transact(|transaction| {
                 transaction.push(Request::New, |outbox| {
-                    write_element(outbox, table, &set, &element, Some((millis, Opener::Unknown)));
+                    write_element(outbox, table, &set, &element, Some((millis, &[])));
                 });
             });
             if let Err(Refusal { errno, .. }) = outcome {
                 warn!(
                     "a UDP flow of {} may live on, if the server goes on sending: {errno}",
-                    flow.original.source
+                    ends.client
                 );
             }
         }
@@ -231,7 +253,6 @@ fn local_addresses() -> Result<HashSet<IpAddr>, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conntrack::Tuple;
     use super::super::plan::FirewallPlan;
     use super::super::ports::PortRange;
     use super::*;
@@ -279,7 +300,7 @@ mod tests {
             .into();
         let let_in = |source, asked, server, port| {
             let flow = Flow::new(tuple(source, 40000, asked), tuple(server, port, 40000));
-            holders.let_in(&flow, &local)
+            holders.let_in(&flow, &local).is_some()
         };
         assert!(let_in("192.0.2.1", 22, "10.0.0.1", 22));
         // Redirected to the port of the service, where the lease is.
@@ -293,5 +314,41 @@ mod tests {
         assert!(let_in("2001:db8::1", 8080, "fd00::9", 80), "translated");
         assert!(!let_in("2001:db8::2", 8080, "fd00::9", 80), "no prefix there");
         assert!(!let_in("2001:db8::1", 80, "fd00::9", 8080));
+    }
+    #[test]
+    fn a_udp_flow_belongs_to_it_too_if_the_server_sent_first() {
+        let ports = PortRange {
+            protocol: Protocol::Udp,
+            first: 60000,
+            last: 61000,
+        };
+        let layout = FirewallPlan {
+            protected: vec![Protected {
+                cut: true,
+                ..ports.into()
+            }],
+            ..FirewallPlan::default()
+        }
+        .layout();
+        let client: IpAddr = "192.0.2.1".parse().unwrap();
+        let holders = Holders::of(&layout, &[LeaseKey::new(client, Protocol::Udp, 60000)]);
+        let local: HashSet<IpAddr> = ["10.0.0.1".parse().unwrap()].into();
+        let let_in = |protocol, server: &str, port| {
+            let tuple = |source: &str, source_port, destination_port| Tuple {
+                protocol,
+                ..tuple(source, source_port, destination_port)
+            };
+            let flow = Flow::new(tuple(server, port, 40000), tuple("192.0.2.1", 40000, port));
+            holders.let_in(&flow, &local)
+        };
+        let ends = Ends {
+            client,
+            client_port: 40000,
+            server_port: 60001,
+        };
+        assert_eq!(let_in(Protocol::Udp, "10.0.0.1", 60001), Some(ends));
+        assert_eq!(let_in(Protocol::Udp, "10.0.0.1", 53), None, "another port");
+        assert_eq!(let_in(Protocol::Udp, "10.0.0.9", 60001), None, "forwarded");
+        assert_eq!(let_in(Protocol::Tcp, "10.0.0.1", 60001), None, "begun here");
     }
 }

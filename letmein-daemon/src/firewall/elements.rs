@@ -3,12 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::leases::Opener;
 use netlink_bindings::nftables::{
     PushSetelemListAttrs, SetelemAttrs, SetelemListAttrs, SetelemListElemAttrs,
 };
 
-use super::comment;
+use super::comment::{self, Comment};
 use super::lease::{Lease, LeaseKey, Protocol, Target};
 use super::lease_set::{Family, Kind, LeaseSet};
 
@@ -104,13 +103,13 @@ fn read_key(set: LeaseSet, bytes: &[u8]) -> Option<LeaseKey> {
     Some(LeaseKey { address, target })
 }
 
-/// Writes the attributes that name one element, with its timeout in milliseconds if it is to be added, and who adds it.
+/// Writes the attributes that name one element, with its timeout in milliseconds and its comment if it is to be added.
 pub(super) fn write_element(
     outbox: &mut Vec<u8>,
     table: &str,
     set: &str,
     key: &ElementKey,
-    added: Option<(u64, Opener)>,
+    added: Option<(u64, &[u8])>,
 ) {
     let element = PushSetelemListAttrs::new(outbox)
         .push_table_bytes(table.as_bytes())
@@ -120,11 +119,11 @@ pub(super) fn write_element(
         .nested_key()
         .push_value(key.as_slice())
         .end_nested();
-    if let Some((millis, opener)) = added {
+    if let Some((millis, comment)) = added {
         // The bindings write this in host order; the kernel reads big-endian.
         let element = element.push_timeout(millis.to_be());
-        if let Some(comment) = comment::to_bytes(opener) {
-            drop(element.push_userdata(&comment));
+        if !comment.is_empty() {
+            drop(element.push_userdata(comment));
         }
     }
 }
@@ -143,7 +142,8 @@ pub(super) fn write_elements(outbox: &mut Vec<u8>, table: &str, name: &str, set:
             .end_nested();
         let millis = u64::try_from(lease.remaining.as_millis()).unwrap_or(u64::MAX);
         let mut element = element.push_timeout(millis.to_be());
-        if let Some(comment) = comment::to_bytes(lease.opener) {
+        let comment = comment::to_bytes(lease);
+        if !comment.is_empty() {
             element = element.push_userdata(&comment);
         }
         elements = element.end_nested();
@@ -216,25 +216,28 @@ pub(super) fn read_flows(family: Family, attributes: &[u8], mut each: impl FnMut
 }
 
 fn read_element(set: LeaseSet, attributes: &[u8]) -> Option<Lease> {
-    let (mut key, mut remaining, mut opener) = (None, None, Opener::Unknown);
+    let (mut key, mut remaining, mut comment) = (None, None, Comment::default());
     for attribute in SetelemAttrs::new(attributes).flatten() {
         match attribute {
             SetelemAttrs::Key(data) => key = data.get_value().ok().and_then(|key| read_key(set, key)),
             SetelemAttrs::Expiration(millis) => remaining = Some(Duration::from_millis(u64::from_be(millis))),
-            SetelemAttrs::Userdata(bytes) => opener = comment::from_bytes(bytes),
+            SetelemAttrs::Userdata(bytes) => comment = comment::from_bytes(bytes),
             _ => {}
         }
     }
     Some(Lease {
         key: key?,
         remaining: remaining?,
-        opener,
+        opener: comment.opener,
+        others: comment.others,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use letmein_common::{ResourceId, UserId};
+
+    use crate::leases::Opener;
 
     use super::super::ports::PortRange;
     use super::*;
@@ -347,7 +350,7 @@ mod tests {
             .nested_key()
             .push_value(ElementKey::of(LEASES4, &wanted).as_slice())
             .end_nested();
-        let element = element.push_userdata(b"\0\x0euser 0000001A\0");
+        let element = element.push_userdata(b"\0\x1buser 0000001A, 0000002B -1\0");
         let list = element.push_expiration(1500_u64.to_be()).end_nested();
         let permanent = list
             .nested_elem()
@@ -361,7 +364,13 @@ mod tests {
             key: wanted,
             remaining: Duration::from_millis(1500),
             opener: Opener::User(UserId(0x1A)),
+            others: vec![(Opener::User(UserId(0x2B)), Duration::from_secs(1))],
         };
+        let grants: Vec<_> = lease
+            .grants()
+            .map(|(_, remaining)| remaining.as_millis())
+            .collect();
+        assert_eq!(grants, [1500, 500]);
         assert_eq!(read, [Some(lease), None]);
     }
 
@@ -374,7 +383,7 @@ mod tests {
             "filter",
             "leases4",
             &key,
-            Some((1000, Opener::Operator(1000))),
+            Some((1000, b"\0\x0eoperator 1000\0")),
         );
         for length in 0..message.len() {
             read_elements(LEASES4, &message[..length], |lease| assert_eq!(lease, None));

@@ -54,9 +54,12 @@ pub(super) fn masked(value: Expression<'static>, mask: IpAddr) -> Expression<'st
     Expression::BinaryOperation(Box::new(BinaryOperation::AND(value, mask)))
 }
 
-/// `value & name`
-pub(super) fn flag(value: Expression<'static>, name: &str) -> Expression<'static> {
-    Expression::BinaryOperation(Box::new(BinaryOperation::AND(value, text(name))))
+/// `value & mask`
+pub(super) fn bits(value: Expression<'static>, mask: u8) -> Expression<'static> {
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(
+        value,
+        Expression::Number(mask.into()),
+    )))
 }
 
 /// `22` or `60000-61000`

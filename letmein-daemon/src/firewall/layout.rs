@@ -14,7 +14,7 @@ use letmein_common::ResourceId;
 use super::lease::{LeaseKey, Protocol, Target};
 use super::lease_set::{Family, Kind, LeaseSet};
 use super::plan::{
-    CUT_CHAIN, CUT_FLOWS, CUT_PORTS, FORWARDED_SET, FirewallPlan, GUARD_TABLE, Mode, PORT_TYPES,
+    BASE_CHAINS, CUT_FLOWS, CUT_PORTS, FORWARDED_SET, FirewallPlan, GUARD_TABLE, Hook, Mode, PORT_TYPES,
     PROTECTED_SET, Protected,
 };
 use super::ports::PortRange;
@@ -62,7 +62,7 @@ impl Layout {
         for (name, wanted, of) in [
             (
                 PROTECTED_SET,
-                matches!(plan.mode, Mode::Guard { .. }),
+                matches!(plan.mode, Mode::Guard { .. }) || plan.syn_chains().next().is_some(),
                 (|_| true) as fn(&Protected) -> bool,
             ),
             (FORWARDED_SET, plan.forwards(), |protected| protected.forward),
@@ -113,9 +113,8 @@ impl Layout {
                 flag: Some("timeout"),
             });
         }
-        let is_guard = self.begin.is_empty();
         let ours = name.strip_prefix(self.begin)?;
-        if ours == FORWARDED_SET || ours == CUT_PORTS || (is_guard && ours == PROTECTED_SET) {
+        if [FORWARDED_SET, CUT_PORTS, PROTECTED_SET].contains(&ours) {
             return Some(Shape {
                 key: &PORT_TYPES,
                 flag: None,
@@ -179,7 +178,8 @@ impl Layout {
 
     /// Whether a chain with this name is ours as a whole, and not only what is in it.
     pub(super) fn is_our_chain(&self, name: &str) -> bool {
-        self.begin.is_empty() || name == self.name(CUT_CHAIN)
+        let is = |(_, chain): (Hook, &str)| name == self.name(chain);
+        self.begin.is_empty() || BASE_CHAINS.into_iter().any(is)
     }
 
     /// Whether any connection ends with its lease.

@@ -166,14 +166,38 @@ impl fmt::Display for LeaseKey {
 }
 
 /// A lease that lives in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Who, and where to.
     pub key: LeaseKey,
-    /// How long it still lives, as the kernel told it.
+    /// How long it still lives, as the kernel told it: as long as the longest grant.
     pub remaining: Duration,
-    /// Who has opened it.
+    /// Whose grant that is.
     pub opener: Opener,
+    /// Who else holds a grant, and how much sooner than the lease it ends.
+    pub others: Vec<(Opener, Duration)>,
+}
+
+impl Lease {
+    /// With one grant, which ends with the lease.
+    #[must_use]
+    pub const fn of(key: LeaseKey, remaining: Duration, opener: Opener) -> Self {
+        Self {
+            key,
+            remaining,
+            opener,
+            others: Vec::new(),
+        }
+    }
+
+    /// Who holds grants that live, and how long still.
+    pub fn grants(&self) -> impl Iterator<Item = (Opener, Duration)> {
+        let others = self.others.iter().filter_map(|(opener, sooner)| {
+            let remaining = self.remaining.checked_sub(*sooner)?;
+            (!remaining.is_zero()).then_some((*opener, remaining))
+        });
+        [(self.opener, self.remaining)].into_iter().chain(others)
+    }
 }
 
 #[cfg(test)]

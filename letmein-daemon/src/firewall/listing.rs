@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::error::FirewallError;
 use super::layout::Layout;
-use super::plan::{CUT_CHAIN, FORWARD_CHAIN, GUARD_CHAIN, Hook, MARK};
+use super::plan::{BASE_CHAINS, CUT_CHAIN, FORWARD_CHAIN, GUARD_CHAIN, Hook, MARK};
 
 /// The chains of the guard's table, and the hook of each.
 const GUARD_CHAINS: [(&str, &str); 3] = [
@@ -149,12 +149,14 @@ impl Listing {
         for (hook, chain) in chains {
             self.check_chain(&layout.table, *hook, chain)?;
         }
-        let cut = layout.name(CUT_CHAIN);
-        if let Some(found) = self.named("chain", &cut)
-            && (text(found, "hook") != Some("postrouting") || self.has_foreign_rules(&cut))
-        {
-            let table = layout.table.clone();
-            return Err(FirewallError::ForeignRules { table, chain: cut });
+        for (hook, chain) in BASE_CHAINS {
+            let chain = layout.name(chain);
+            if let Some(found) = self.named("chain", &chain)
+                && (text(found, "hook") != Some(hook.name()) || self.has_foreign_rules(&chain))
+            {
+                let table = layout.table.clone();
+                return Err(FirewallError::ForeignRules { table, chain });
+            }
         }
         self.check_sets(layout)
     }

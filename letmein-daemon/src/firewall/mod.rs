@@ -55,7 +55,7 @@ use self::lease_set::{Kind, LeaseSet};
 use self::listing::Stale;
 use self::message::Request;
 use self::netlink::{Refusal, Transport};
-use self::plan::{CUT_CHAIN, Scope};
+use self::plan::Scope;
 use self::shape::Shape;
 
 /// The shortest lease. The kernel counts in jiffies of up to 10 ms, and takes a timeout below one for
@@ -202,7 +202,10 @@ impl Firewall {
         } = self;
         let mut by_set: BTreeMap<LeaseSet, Vec<Lease>> = BTreeMap::new();
         for lease in leases.iter().filter(|lease| may_last(lease.remaining)) {
-            by_set.entry(layout.set_of(&lease.key)).or_default().push(*lease);
+            by_set
+                .entry(layout.set_of(&lease.key))
+                .or_default()
+                .push(lease.clone());
         }
         let outcome = transport.transact(|transaction| {
             for (set, leases) in &by_set {
@@ -236,21 +239,16 @@ impl Firewall {
     ///
     /// A lease that lives already gets the new lifetime, be it longer or shorter than what it had left.
     pub fn open(&mut self, keys: &[LeaseKey], lifetime: Duration) -> Result<(), FirewallError> {
-        self.open_for(keys, lifetime, Opener::Unknown)
+        let leases = keys.iter().map(|key| Lease::of(*key, lifetime, Opener::Unknown));
+        self.put(&leases.collect::<Vec<_>>())
     }
 
-    /// The same, and notes who opens them.
-    pub fn open_for(
-        &mut self,
-        keys: &[LeaseKey],
-        lifetime: Duration,
-        opener: Opener,
-    ) -> Result<(), FirewallError> {
-        if !may_last(lifetime) {
+    /// The same, for what remains of each lease, and notes whose grants it consists of.
+    pub fn put(&mut self, leases: &[Lease]) -> Result<(), FirewallError> {
+        if let Some(lease) = leases.iter().find(|lease| !may_last(lease.remaining)) {
+            let lifetime = lease.remaining;
             return Err(FirewallError::Lifetime { lifetime });
         }
-        let millis =
-            u64::try_from(lifetime.as_millis()).map_err(|_overflow| FirewallError::Lifetime { lifetime })?;
         let doing = "opening a lease";
         let Self {
             transport, layout, ..
@@ -259,11 +257,13 @@ impl Firewall {
             // Kernels before 6.12 keep the old clock of an element that is added again, and a deletion fails
             // if the element is not there. So: add, in case it is not there, delete, add with the new clock.
             let outcome = transport.transact(|transaction| {
-                for key in keys {
-                    let set = layout.set_of(key);
+                for lease in leases {
+                    let set = layout.set_of(&lease.key);
                     let name = layout.name(set);
-                    let element = ElementKey::of(set, key);
-                    let added = Some((millis, opener));
+                    let element = ElementKey::of(set, &lease.key);
+                    let millis = u64::try_from(lease.remaining.as_millis()).unwrap_or(u64::MAX);
+                    let comment = comment::to_bytes(lease);
+                    let added = Some((millis, &comment[..]));
                     for (request, added) in [
                         (Request::New, added),
                         (Request::Delete, None),
@@ -277,7 +277,8 @@ impl Firewall {
             });
             match outcome {
                 Ok(()) => {
-                    if let Err(error) = self.revive(keys) {
+                    let keys: Vec<_> = leases.iter().map(|lease| lease.key).collect();
+                    if let Err(error) = self.revive(&keys) {
                         warn!("a UDP flow that was cut may stay so for a while: {error}");
                     }
                     return Ok(());
@@ -492,11 +493,11 @@ fn check_and_apply(plan: &FirewallPlan, leases: &[Lease]) -> Result<usize, Firew
     plan.check()?;
     let layout = plan.layout();
     let chains = plan.chains();
-    let cut = layout.cuts().then(|| layout.name(CUT_CHAIN));
+    let base = plan.base_chains(&layout);
     let names: Vec<_> = chains
         .iter()
         .map(|(_, chain)| *chain)
-        .chain(cut.as_deref())
+        .chain(base.iter().map(String::as_str))
         .collect();
     let stale = match &plan.mode {
         Mode::Guard { .. } => {

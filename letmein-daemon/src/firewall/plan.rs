@@ -22,12 +22,22 @@ pub const GUARD_TABLE: &str = "letmein";
 pub(super) const GUARD_CHAIN: &str = "input";
 /// The base chain of guard mode for what this machine passes on.
 pub(super) const FORWARD_CHAIN: &str = "forward";
-/// The set of ports that guard mode closes.
+/// The set of ports that are closed to who holds no lease.
 pub(super) const PROTECTED_SET: &str = "protected";
 /// The set of those among them that are for services behind this machine, too.
 pub(super) const FORWARDED_SET: &str = "forwarded";
 /// The base chain that keeps connections dead that were cut.
 pub(super) const CUT_CHAIN: &str = "cut";
+/// The base chains of chain mode that drop what would begin a connection in an old one's place.
+pub(super) const SYN_CHAIN: &str = "syn";
+/// The same for what is passed on.
+pub(super) const SYN_FORWARD_CHAIN: &str = "syn_forward";
+/// The base chains besides those of the guard, and the hook of each.
+pub(super) const BASE_CHAINS: [(Hook, &str); 3] = [
+    (Hook::Input, SYN_CHAIN),
+    (Hook::Forward, SYN_FORWARD_CHAIN),
+    (Hook::Postrouting, CUT_CHAIN),
+];
 /// The set of ports whose connections are cut.
 pub(super) const CUT_PORTS: &str = "cut_ports";
 /// The sets of UDP flows that were cut, for IPv4 and IPv6, and what their elements are made of.
@@ -254,6 +264,29 @@ impl FirewallPlan {
         chains
     }
 
+    /// The chains of chain mode that are about what begins a TCP connection.
+    pub(super) fn syn_chains(&self) -> impl Iterator<Item = (Hook, &'static str)> {
+        let is_tcp = |protected: &&Protected| {
+            matches!(self.mode, Mode::Chain { .. }) && protected.ports.protocol == Protocol::Tcp
+        };
+        let any = self.protected.iter().any(|protected| is_tcp(&protected));
+        let forwarded = self
+            .protected
+            .iter()
+            .filter(is_tcp)
+            .any(|protected| protected.forward);
+        let input = any.then_some((Hook::Input, SYN_CHAIN));
+        let forward = forwarded.then_some((Hook::Forward, SYN_FORWARD_CHAIN));
+        input.into_iter().chain(forward)
+    }
+
+    /// The base chains that the plan needs besides those of the guard, by their names in our tables.
+    pub(super) fn base_chains(&self, layout: &Layout) -> Vec<String> {
+        let cut = self.cuts().then_some(CUT_CHAIN);
+        let chains = self.syn_chains().map(|(_, chain)| chain).chain(cut);
+        chains.map(|chain| layout.name(chain)).collect()
+    }
+
     /// The jumps at a hook.
     pub(super) fn jumps_to(&self, hook: Hook) -> impl Iterator<Item = (&Jump, &JumpTo)> {
         self.jumps
@@ -269,9 +302,8 @@ impl FirewallPlan {
     pub(super) fn scope(&self) -> Scope {
         let layout = self.layout();
         let chains = self.chains().into_iter().map(|(_, chain)| chain.to_owned());
-        let cut = layout.cuts().then(|| layout.name(CUT_CHAIN));
         Scope {
-            chains: chains.chain(cut).collect(),
+            chains: chains.chain(self.base_chains(&layout)).collect(),
             sets: layout.all_names(),
             layout,
         }

@@ -3,7 +3,8 @@
 //! ([`sandbox`]).
 //!
 //! Its only ways to the outside, besides the log, are the descriptors that the warden hands it: the sockets, the ring
-//! buffer, and the connection to the warden itself, which is its standard input.
+//! buffer, and the connection to the warden itself, which is its standard input; and a socket of netlink, by which it asks
+//! whose an address is.
 
 mod delivery;
 pub mod policy;
@@ -16,10 +17,11 @@ pub use serving::Gatekeeper;
 use crate::{
     channel::Channel,
     logging::{self, LogFormat},
+    netlink::Routes,
     requests::{FromGatekeeper, TO_GATEKEEPER, ToGatekeeper},
     sandbox::{self, Seccomp},
 };
-use anyhow::{anyhow, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use delivery::Delivery;
 use letmein_common::reason::Counters;
 use std::{
@@ -40,11 +42,13 @@ pub fn run(user: u32, group: u32, seccomp: Seccomp, log: LogFormat) -> anyhow::R
         .enable_io()
         .enable_time()
         .build()?;
+    // It can ask with this, and change nothing.
+    let routes = Rc::new(Routes::open().context("cannot ask the kernel for routes")?);
     sandbox::confine_gatekeeper(seccomp)?;
-    LocalSet::new().block_on(&runtime, serve(warden))
+    LocalSet::new().block_on(&runtime, serve(warden, routes))
 }
 
-async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
+async fn serve(warden: OwnedFd, routes: Rc<Routes>) -> anyhow::Result<()> {
     let channel = Rc::new(Channel::new(warden)?);
     let warden = Rc::new(Warden::new(Rc::clone(&channel)));
     spawn_local(logging::refusals::tell_the_rest());
@@ -71,7 +75,7 @@ async fn serve(warden: OwnedFd) -> anyhow::Result<()> {
             }
             ToGatekeeper::Apply(number) => {
                 let delivered = std::mem::take(&mut delivery);
-                gatekeeper = Some(Gatekeeper::apply(gatekeeper, &warden, delivered)?);
+                gatekeeper = Some(Gatekeeper::apply(gatekeeper, &warden, &routes, delivered)?);
                 tell(&warden, FromGatekeeper::Configured(number));
             }
             ToGatekeeper::Count(number) => {

@@ -7,6 +7,7 @@ mod tests;
 
 use crate::{
     config::{Config, ErrorPolicy, User, XdpMode},
+    quota::Quota,
     silent::tags::Keyring,
 };
 use letmein_common::{
@@ -100,6 +101,12 @@ impl Policy {
             users,
             resources,
         })
+    }
+
+    /// How many genuine knocks each user gets accepted.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        Quota::of(self.users.len(), self.gate.seen_salts)
     }
 
     /// The user with this id.

@@ -13,15 +13,28 @@ use crate::{
     exchange::Exchanges,
     fair::{Place, Rate, Table},
     logging::refusals,
-    silent,
+    netlink::Routes,
+    quota::{LOOK_EVERY, Told},
+    silent::{self, tags::Unknown},
     userspace_gate::UserspaceGate,
 };
 use anyhow::Context as _;
-use letmein_common::{UserId, maps::SaltKey, reason::Counters, sample::Refused, wire::challenge::Message};
-use std::{cell::RefCell, net::IpAddr, rc::Rc, time::Duration};
+use letmein_common::{
+    UserId,
+    maps::SaltKey,
+    reason::{Counters, Reason},
+    sample::Refused,
+    wire::challenge::Message,
+};
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    time::Duration,
+};
 use tokio::{
     task::{AbortHandle, coop::consume_budget, spawn_local},
-    time::sleep,
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tracing::{error, warn};
 
@@ -49,9 +62,15 @@ pub struct Gatekeeper {
     /// interfaces.
     salts: RefCell<Table<UserId, SaltKey, ()>>,
     userspace: RefCell<Option<Rc<UserspaceGate>>>,
+    /// What the userspace gate does not know of accepted silent knocks.
+    unknown: Unknown,
     policy: RefCell<Rc<Policy>>,
     /// What ends when another policy comes.
     tasks: RefCell<Vec<AbortHandle>>,
+    /// Whom to ask whose an address is.
+    pub routes: Rc<Routes>,
+    /// Genuine silent knocks that were refused for their addresses.
+    martians: Cell<u64>,
 }
 
 impl Gatekeeper {
@@ -60,6 +79,7 @@ impl Gatekeeper {
     pub(super) fn apply(
         before: Option<Rc<Self>>,
         warden: &Rc<Warden>,
+        routes: &Rc<Routes>,
         delivery: Delivery,
     ) -> anyhow::Result<Rc<Self>> {
         let policy = Rc::new(delivery.policy.context("the warden has sent no policy")?);
@@ -68,13 +88,13 @@ impl Gatekeeper {
                 gatekeeper.change(&policy);
                 gatekeeper
             }
-            None => Rc::new(Self::new(Rc::clone(warden), &policy)),
+            None => Rc::new(Self::new(Rc::clone(warden), Rc::clone(routes), &policy)),
         };
         gatekeeper.serve(&policy, delivery.udp, delivery.tcp, delivery.knocks);
         Ok(gatekeeper)
     }
 
-    fn new(warden: Rc<Warden>, policy: &Rc<Policy>) -> Self {
+    fn new(warden: Rc<Warden>, routes: Rc<Routes>, policy: &Rc<Policy>) -> Self {
         let gate = &policy.gate;
         Self {
             warden,
@@ -88,8 +108,11 @@ impl Gatekeeper {
             knocks: RefCell::new(Rate::new(knocks_per_second(policy))),
             salts: RefCell::new(Table::new(SALTS)),
             userspace: RefCell::new(gate.in_userspace.then(|| Rc::new(UserspaceGate::new(policy)))),
+            unknown: Unknown::default(),
             policy: RefCell::new(Rc::clone(policy)),
             tasks: RefCell::default(),
+            routes,
+            martians: Cell::default(),
         }
     }
 
@@ -128,12 +151,15 @@ impl Gatekeeper {
         let mut spawn = |task: tokio::task::JoinHandle<()>| tasks.push(task.abort_handle());
         if let Some(gate) = self.userspace().filter(|_| policy.gate.silent) {
             // What an earlier process has accepted is not known; what this one has, is.
-            let unknown_before = Some(gate.began());
+            if self.unknown.get().is_none() {
+                self.unknown.doubt(gate.began());
+            }
+            let unknown = self.unknown.clone();
             let mut change = move |change: &_| {
                 gate.change_tag(change);
                 Ok(())
             };
-            let table = silent::begin(&**policy, unknown_before, &mut change);
+            let table = silent::begin(&**policy, unknown, &mut change);
             spawn(spawn_local(silent::renew(
                 Rc::clone(policy),
                 table,
@@ -141,6 +167,9 @@ impl Gatekeeper {
                 async |_| (),
                 change,
             )));
+        }
+        if let Some(gate) = self.userspace() {
+            spawn(spawn_local(tell_quotas(gate, Rc::clone(policy))));
         }
         if let Some(knocks) = knocks {
             spawn(spawn_local(take_knocks(Rc::clone(self), knocks)));
@@ -211,17 +240,41 @@ impl Gatekeeper {
         self.userspace.borrow().clone()
     }
 
-    /// What was counted here: nothing where the XDP program counts.
+    /// What was counted here: little where the XDP program counts.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.userspace()
-            .map_or_else(Counters::default, |gate| gate.counters())
+        let userspace = self.userspace();
+        let mut counters = userspace.map_or_else(Counters::default, |gate| gate.counters());
+        let martians = &mut counters.refused[Reason::Martian as usize];
+        *martians = martians.wrapping_add(self.martians.get());
+        counters
+    }
+
+    /// Counts a genuine silent knock that is refused for its addresses.
+    pub fn count_martian(&self) {
+        self.martians.set(self.martians.get().wrapping_add(1));
     }
 
     /// Some of what was refused here since this was called last.
     #[must_use]
     pub fn refused(&self) -> Vec<Refused> {
         self.userspace().map_or_else(Vec::new, |gate| gate.next_round())
+    }
+}
+
+/// Tells once in a while of users whose genuine knocks are refused because they are too many.
+async fn tell_quotas(gate: Rc<UserspaceGate>, policy: Rc<Policy>) {
+    let mut clock = interval(LOOK_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = Told::default();
+    loop {
+        clock.tick().await;
+        let refused = gate.over_quota();
+        let named = refused.iter().filter_map(|(id, refused)| {
+            let user = policy.user(*id)?;
+            Some((*id, user.name.as_str(), *refused))
+        });
+        told.tell(named);
     }
 }
 

@@ -1,12 +1,15 @@
-//! Which leases a configuration allows: those that somebody could open by it now.
+//! Which grants a configuration allows: those that somebody could open by it now.
 
 use super::Opener;
 use crate::{
     config::{Config, Resource},
-    firewall::{Lease, Target},
+    firewall::{LeaseKey, Target},
 };
 use letmein_common::ResourceId;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
 pub(super) struct Allowed<'a> {
     config: &'a Config,
@@ -24,15 +27,15 @@ impl<'a> Allowed<'a> {
         }
     }
 
-    /// The longest that it may still last; `None` if it may not be at all. Of a lease whose opener nobody knows, only the
-    /// resource is asked for: somebody has added it with `nft`, for as long as it was meant to be.
-    pub fn limit(&self, lease: &Lease) -> Option<Duration> {
-        let (id, resource) = self.by_target.get(&lease.key.target)?;
-        match lease.opener {
+    /// The longest that this opener's grant may still last; `None` if it may not be at all. Of one whose opener nobody
+    /// knows, only the resource is asked for: somebody has added it with `nft`, for as long as it was meant to be.
+    pub fn limit(&self, key: &LeaseKey, opener: Opener) -> Option<Duration> {
+        let (id, resource) = self.by_target.get(&key.target)?;
+        match opener {
             Opener::Unknown | Opener::Operator(_) => Some(Duration::MAX),
             Opener::User(user) => {
-                let user = self.config.user(user)?;
-                user.permits(*id).then_some(resource.lease)
+                let user = self.config.user(user).filter(|user| user.permits(*id))?;
+                user.lease(resource.lease, SystemTime::now())
             }
         }
     }

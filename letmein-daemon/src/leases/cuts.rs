@@ -9,14 +9,14 @@ use tokio::{sync::Notify, time::sleep};
 /// The ends of such leases, in nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Default)]
 pub struct Cuts {
-    ends: Ends,
+    ends: Ends<LeaseKey>,
     changed: Rc<Notify>,
 }
 
 impl Cuts {
     /// The lease ends at this time, whatever was known of it before.
     pub(super) fn set(&mut self, key: LeaseKey, end: u64) {
-        self.ends.set(key, end, ());
+        self.ends.set(key, end);
         self.changed.notify_one();
     }
 

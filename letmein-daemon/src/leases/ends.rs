@@ -1,46 +1,51 @@
-//! When leases end: which of them may still live, and which are over.
+//! What ends when: which leases or grants may still live, and which are over.
 
-use crate::firewall::LeaseKey;
 use std::{
-    collections::{BTreeSet, HashMap},
-    ops::Bound,
+    collections::{BTreeMap, BTreeSet},
+    ops::{Bound, RangeInclusive},
 };
 
 /// How long after its end a lease may be forgotten: the kernel counts in ticks of up to 10 ms, so it lives a little
 /// longer there.
 const GRACE: u64 = 50_000_000;
 
-/// Leases by key, each with a note, and in the order in which they end. Times are nanoseconds of `CLOCK_MONOTONIC`.
-pub(super) struct Ends<Note = ()> {
-    by_key: HashMap<LeaseKey, (u64, Note)>,
-    in_order: BTreeSet<(u64, LeaseKey)>,
+/// Ends by key, and in the order in which they come. Times are nanoseconds of `CLOCK_MONOTONIC`.
+pub(super) struct Ends<Key> {
+    by_key: BTreeMap<Key, u64>,
+    in_order: BTreeSet<(u64, Key)>,
 }
 
-impl<Note> Default for Ends<Note> {
+impl<Key> Default for Ends<Key> {
     fn default() -> Self {
         Self {
-            by_key: HashMap::new(),
+            by_key: BTreeMap::new(),
             in_order: BTreeSet::new(),
         }
     }
 }
 
-impl<Note: Copy> Ends<Note> {
-    /// Notes when a lease ends, instead of what was noted before.
-    pub fn set(&mut self, key: LeaseKey, end: u64, note: Note) {
-        self.remove(&key);
-        self.by_key.insert(key, (end, note));
+impl<Key: Copy + Ord> Ends<Key> {
+    /// Notes an end, instead of the one noted before. Returns whether there was none.
+    pub fn set(&mut self, key: Key, end: u64) -> bool {
+        let before = self.by_key.insert(key, end);
+        if let Some(before) = before {
+            self.in_order.remove(&(before, key));
+        }
         self.in_order.insert((end, key));
+        before.is_none()
     }
 
-    pub fn remove(&mut self, key: &LeaseKey) {
-        if let Some((end, _)) = self.by_key.remove(key) {
+    /// Returns whether it was there.
+    pub fn remove(&mut self, key: &Key) -> bool {
+        let end = self.by_key.remove(key);
+        if let Some(end) = end {
             self.in_order.remove(&(end, *key));
         }
+        end.is_some()
     }
 
-    /// Removes the lease that ended first, if it is over.
-    pub fn pop_ended(&mut self, now: u64) -> Option<LeaseKey> {
+    /// Removes what ended first, if it is over.
+    pub fn pop_ended(&mut self, now: u64) -> Option<Key> {
         let (end, key) = *self.in_order.first()?;
         if end.saturating_add(GRACE) > now {
             return None;
@@ -54,68 +59,58 @@ impl<Note: Copy> Ends<Note> {
         self.in_order.first().map(|(end, _)| end.saturating_add(GRACE))
     }
 
-    pub fn contains(&self, key: &LeaseKey) -> bool {
+    pub fn contains(&self, key: &Key) -> bool {
         self.by_key.contains_key(key)
     }
 
-    /// When it ends, if it is known.
-    pub fn end(&self, key: &LeaseKey) -> Option<u64> {
-        self.by_key.get(key).map(|(end, _)| *end)
-    }
-
-    /// When it ends, and the note, if it is known.
-    pub fn get(&self, key: &LeaseKey) -> Option<(u64, Note)> {
-        self.by_key.get(key).copied()
-    }
-
     /// Those that end behind this place in the order, from the beginning without one.
-    pub fn behind(&self, place: Option<(u64, LeaseKey)>) -> impl Iterator<Item = (u64, LeaseKey, Note)> {
+    pub fn behind(&self, place: Option<(u64, Key)>) -> impl Iterator<Item = (u64, Key)> {
         let from = place.map_or(Bound::Unbounded, Bound::Excluded);
-        let in_order = self.in_order.range((from, Bound::Unbounded));
-        in_order.filter_map(|(end, key)| Some((*end, *key, self.by_key.get(key)?.1)))
+        self.in_order.range((from, Bound::Unbounded)).copied()
     }
 
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&LeaseKey, u64)> {
-        self.by_key.iter().map(|(key, (end, _))| (key, *end))
+    /// All, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, u64)> {
+        self.by_key.iter().map(|(key, end)| (*key, *end))
+    }
+
+    /// Those with keys in this range.
+    pub fn within(&self, keys: RangeInclusive<Key>) -> impl Iterator<Item = (Key, u64)> {
+        self.by_key.range(keys).map(|(key, end)| (*key, *end))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::firewall::Protocol;
-
-    fn key(last: u8) -> LeaseKey {
-        LeaseKey::new([192, 0, 2, last].into(), Protocol::Tcp, 22)
-    }
 
     #[test]
     fn what_ended_comes_out_in_order_and_what_lives_does_not() {
         let mut ends = Ends::default();
-        for (last, end) in [(1, 30), (2, 10), (3, 20), (4, 99)] {
-            ends.set(key(last), end, ());
+        for (key, end) in [(1, 30), (2, 10), (3, 20), (4, 99)] {
+            ends.set(key, end);
         }
         assert_eq!(ends.pop_ended(GRACE + 9), None);
         assert_eq!(ends.next(), Some(GRACE + 10));
         let now = GRACE + 30;
         let popped: Vec<_> = std::iter::from_fn(|| ends.pop_ended(now)).collect();
-        assert_eq!(popped, [key(2), key(3), key(1)]);
-        assert_eq!(ends.iter().collect::<Vec<_>>(), [(&key(4), 99)]);
+        assert_eq!(popped, [2, 3, 1]);
+        assert_eq!(ends.iter().collect::<Vec<_>>(), [(4, 99)]);
     }
 
     #[test]
     fn a_new_end_replaces_the_old_one() {
         let mut ends = Ends::default();
-        ends.set(key(1), 10, ());
-        ends.set(key(1), 50, ());
+        assert!(ends.set(1, 10));
+        assert!(!ends.set(1, 50));
         assert_eq!(ends.pop_ended(GRACE + 49), None);
-        assert!(ends.contains(&key(1)));
-        ends.set(key(1), 5, ());
-        assert_eq!(ends.pop_ended(GRACE + 5), Some(key(1)));
+        assert!(ends.contains(&1));
+        ends.set(1, 5);
+        assert_eq!(ends.pop_ended(GRACE + 5), Some(1));
         assert_eq!(ends.pop_ended(u64::MAX), None);
         assert_eq!((ends.len(), ends.in_order.len()), (0, 0));
     }
@@ -123,14 +118,23 @@ mod tests {
     #[test]
     fn pages_follow_each_other_whatever_ends_meanwhile() {
         let mut ends = Ends::default();
-        for last in 1..=5 {
-            ends.set(key(last), 10 * u64::from(last), last);
+        for key in 1..=5 {
+            ends.set(key, 10 * key);
         }
         let first: Vec<_> = ends.behind(None).take(2).collect();
-        assert_eq!(first, [(10, key(1), 1), (20, key(2), 2)]);
-        ends.remove(&key(2));
-        ends.remove(&key(4));
-        let rest: Vec<_> = ends.behind(Some((20, key(2)))).collect();
-        assert_eq!(rest, [(30, key(3), 3), (50, key(5), 5)]);
+        assert_eq!(first, [(10, 1), (20, 2)]);
+        assert!(ends.remove(&2) && ends.remove(&4) && !ends.remove(&4));
+        let rest: Vec<_> = ends.behind(Some((20, 2))).collect();
+        assert_eq!(rest, [(30, 3), (50, 5)]);
+    }
+
+    #[test]
+    fn a_range_of_keys_is_found() {
+        let mut ends = Ends::default();
+        for key in [(1, 1), (2, 0), (2, 7), (3, 0)] {
+            ends.set(key, 10);
+        }
+        let found: Vec<_> = ends.within((2, 0)..=(2, u32::MAX)).map(|(key, _)| key).collect();
+        assert_eq!(found, [(2, 0), (2, 7)]);
     }
 }

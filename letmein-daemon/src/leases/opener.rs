@@ -3,7 +3,7 @@
 use letmein_common::UserId;
 
 /// Who has opened a lease.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Opener {
     /// Nobody knows: an earlier run has, or somebody else in nftables.
     #[default]

@@ -1,11 +1,11 @@
 //! What somebody else does to rules and leases, and what is put back of it.
 
-use super::{LeaseError, Leases, Opener, ROUNDING, after, ends::Ends};
+use super::{Grant, LeaseError, Leases, ROUNDING, after, grants::Grants};
 use crate::{
     clock,
     firewall::{Changes, Lease, LeaseKey},
 };
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 use tracing::warn;
 
 impl Leases {
@@ -16,10 +16,14 @@ impl Leases {
             if !self.firewall.plans(&lease.key) {
                 continue;
             }
-            let end = after(now, lease.remaining + ROUNDING);
-            self.ends.set(lease.key, end, lease.opener);
-            if self.firewall.cuts(&lease.key) {
-                self.cuts.set(lease.key, end);
+            let (key, end) = (lease.key, after(now, lease.remaining + ROUNDING));
+            self.grants.remove_all(&key);
+            for (opener, remaining) in lease.grants() {
+                self.grants
+                    .set(Grant { key, opener }, after(now, remaining + ROUNDING));
+            }
+            if self.firewall.cuts(&key) {
+                self.cuts.set(key, end);
             }
             if let Some(shield) = &mut self.shield
                 && let Err(error) = shield.admit(&lease.key, end)
@@ -42,8 +46,8 @@ impl Leases {
     /// Puts the rules back.
     pub fn repair(&mut self) -> Result<(), LeaseError> {
         self.broken = true;
-        let Self { firewall, ends, .. } = self;
-        firewall.repair(|| living(ends, ends.iter().map(|(key, _)| key)))?;
+        let Self { firewall, grants, .. } = self;
+        firewall.repair(|| living(grants, &all(grants)))?;
         self.broken = false;
         Ok(())
     }
@@ -57,7 +61,7 @@ impl Leases {
 
     /// Puts these leases back, unless they have ended or were revoked meanwhile. Returns how many that are.
     pub fn restore(&mut self, keys: &[LeaseKey]) -> Result<usize, LeaseError> {
-        let leases = living(&self.ends, keys.iter());
+        let leases = living(&self.grants, keys);
         Ok(self.firewall.restore(&leases)?)
     }
 
@@ -69,9 +73,7 @@ impl Leases {
     /// All leases that live.
     #[must_use]
     pub fn keys(&self) -> Vec<LeaseKey> {
-        let now = clock::monotonic();
-        let living = self.ends.iter().filter(|(_, end)| *end > now);
-        living.map(|(key, _)| *key).collect()
+        all(&self.grants)
     }
 
     /// Forgets those of these leases that are not in the kernel. Returns how many that are, without those that have
@@ -85,7 +87,7 @@ impl Leases {
             .collect();
         let now = clock::monotonic();
         let missing = keys.iter().filter(|key| {
-            let lives = self.ends.end(key).is_some_and(|end| end > now);
+            let lives = self.grants.end(key).is_some_and(|end| end > now);
             lives && !living.contains(key) && !self.firewall.lacks(key)
         });
         let missing: Vec<_> = missing.copied().collect();
@@ -93,9 +95,8 @@ impl Leases {
     }
 
     fn forget(&mut self, key: &LeaseKey) -> bool {
-        let known = self.ends.contains(key);
         self.shut_out(&[*key]);
-        self.ends.remove(key);
+        let known = self.grants.remove_all(key);
         if known && self.firewall.cuts(key) {
             // Revoked, so its connections end as well: as soon as the kernel confirms that it is gone.
             self.cuts.set(*key, clock::monotonic());
@@ -104,17 +105,15 @@ impl Leases {
     }
 }
 
-/// Those of these leases that live, and how long still.
-pub(super) fn living<'a>(ends: &Ends<Opener>, keys: impl Iterator<Item = &'a LeaseKey>) -> Vec<Lease> {
+/// The keys of all leases that live.
+pub(super) fn all(grants: &Grants) -> Vec<LeaseKey> {
     let now = clock::monotonic();
-    let lease = |key: &LeaseKey| {
-        let (end, opener) = ends.get(key)?;
-        let left = end.checked_sub(now)?;
-        Some(Lease {
-            key: *key,
-            remaining: Duration::from_nanos(left),
-            opener,
-        })
-    };
-    keys.filter_map(lease).collect()
+    let living = grants.leases().filter(|(_, end)| *end > now);
+    living.map(|(key, _)| key).collect()
+}
+
+/// Those of these leases that live.
+pub(super) fn living(grants: &Grants, keys: &[LeaseKey]) -> Vec<Lease> {
+    let now = clock::monotonic();
+    keys.iter().filter_map(|key| grants.lease(key, now)).collect()
 }

@@ -1,22 +1,32 @@
 //! Leases from one run, or one configuration, to the next.
 
 use super::{
-    LeaseError, Leases, Opener, ROUNDING, after, allowed::Allowed, cuts::Cuts, ends::Ends, others::living,
-    recent::Recent,
+    Grant, LeaseError, Leases, Opener, ROUNDING, SHORTEST, after, allowed::Allowed, cuts::Cuts,
+    grants::Grants, others::living, recent::Recent, shares::Shares,
 };
 use crate::{
     clock,
     config::Config,
-    firewall::{Firewall, LeaseKey},
+    firewall::{Firewall, Lease, LeaseKey},
 };
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use tracing::info;
 
-/// Leases that live, and are not allowed to, or not for that long.
+/// Leases that are written in one transaction.
+const TOGETHER: usize = 512;
+
+/// Grants that live, and are not allowed to, or not for that long.
 #[derive(Default)]
 pub struct Settlement {
+    /// How many are not allowed.
+    grants: usize,
+    /// Leases that no other grant keeps open.
     over: Vec<LeaseKey>,
-    shorter: Vec<(LeaseKey, Duration, Opener)>,
+    /// Leases that live on by what is allowed.
+    less: Vec<LeaseKey>,
 }
 
 impl Leases {
@@ -32,24 +42,26 @@ impl Leases {
         config: &Config,
         known: Option<Vec<LeaseKey>>,
     ) -> Result<Self, LeaseError> {
-        let (mut leases, settlement) = Self::survey(firewall, config, known)?;
+        let (mut leases, settlement) = Self::survey(firewall, config, known, None)?;
         leases.settle(&settlement)?;
-        if leases.ends.len() > 0 {
+        let kept = leases.count();
+        if kept > 0 {
             info!(
                 event = "leases-kept",
-                leases = leases.ends.len(),
-                "{} leases of an earlier run go on",
-                leases.ends.len()
+                leases = kept,
+                "{kept} leases of an earlier run go on"
             );
         }
         Ok(leases)
     }
 
-    /// The same, but those that the configuration does not allow live on until that is [settled](Self::settle).
+    /// The same, but what the configuration does not allow lives on until that is [settled](Self::settle). `before` are
+    /// these very leases as they were known until now: they may have more grants than the kernel's record has room for.
     pub fn survey(
         mut firewall: Firewall,
         config: &Config,
         known: Option<Vec<LeaseKey>>,
+        before: Option<&Self>,
     ) -> Result<(Self, Settlement), LeaseError> {
         firewall.close_strays(known.as_deref())?;
         let found = match known {
@@ -57,11 +69,11 @@ impl Leases {
             None => firewall.leases()?,
         };
         let now = clock::monotonic();
+        let shares = Shares::new(config.firewall.max_leases, config.users().count());
         let mut leases = Self {
             firewall,
             shield: None,
-            limit: config.firewall.max_leases,
-            ends: Ends::default(),
+            grants: Grants::new(shares),
             cuts: Cuts::default(),
             recent: Recent::default(),
             broken: false,
@@ -69,20 +81,30 @@ impl Leases {
         };
         let allowed = Allowed::by(config);
         let mut settlement = Settlement::default();
-        for mut lease in found {
-            let limit = allowed.limit(&lease);
-            let Some(limit) = limit.filter(|_| leases.firewall.plans(&lease.key)) else {
-                settlement.over.push(lease.key);
-                continue;
-            };
-            if lease.remaining > limit {
-                settlement.shorter.push((lease.key, limit, lease.opener));
-                lease.remaining = limit;
+        for lease in found {
+            let key = lease.key;
+            let plans = leases.firewall.plans(&key);
+            let mut less = false;
+            for (opener, remaining) in all_grants(&lease, before, now) {
+                let Some(limit) = allowed.limit(&key, opener).filter(|_| plans) else {
+                    settlement.grants += 1;
+                    less = true;
+                    continue;
+                };
+                less |= remaining > limit;
+                let end = after(now, remaining.min(limit) + ROUNDING);
+                leases.grants.set(Grant { key, opener }, end);
             }
-            let end = after(now, lease.remaining + ROUNDING);
-            leases.ends.set(lease.key, end, lease.opener);
-            if leases.firewall.cuts(&lease.key) {
-                leases.cuts.set(lease.key, end);
+            match leases.grants.end(&key) {
+                None => settlement.over.push(key),
+                Some(end) => {
+                    if less {
+                        settlement.less.push(key);
+                    }
+                    if leases.firewall.cuts(&key) {
+                        leases.cuts.set(key, end);
+                    }
+                }
             }
         }
         Ok((leases, settlement))
@@ -90,19 +112,22 @@ impl Leases {
 
     /// Ends what is not allowed, and connections with it where `cut` asks for that.
     pub fn settle(&mut self, settlement: &Settlement) -> Result<(), LeaseError> {
-        for (key, limit, opener) in &settlement.shorter {
-            self.firewall.open_for(&[*key], *limit, *opener)?;
-        }
-        if settlement.over.is_empty() {
-            return Ok(());
+        let now = clock::monotonic();
+        let less = settlement.less.iter();
+        let less = less.filter_map(|key| self.grants.lease(key, now));
+        let less: Vec<_> = less.filter(|lease| lease.remaining >= SHORTEST).collect();
+        for lease in less.chunks(TOGETHER) {
+            self.firewall.put(lease)?;
         }
         self.firewall.close(&settlement.over)?;
-        info!(
-            event = "leases-closed",
-            leases = settlement.over.len(),
-            "closed {} leases that are no longer allowed",
-            settlement.over.len()
-        );
+        if settlement.grants > 0 {
+            info!(
+                event = "leases-closed",
+                leases = settlement.grants,
+                "closed {} leases that are no longer allowed",
+                settlement.grants
+            );
+        }
         for key in settlement.over.iter().filter(|key| self.firewall.cuts(key)) {
             self.cuts.set(*key, clock::monotonic());
         }
@@ -118,22 +143,44 @@ impl Leases {
         self.repair()?;
         for keys in self.keys().chunks(AT_ONCE) {
             let there = self.firewall.look_up(keys)?;
-            let there: HashMap<_, _> = there.iter().map(|lease| (lease.key, lease.remaining)).collect();
-            let (mut missing, mut shorter) = (Vec::new(), Vec::new());
-            for lease in living(&self.ends, keys.iter()) {
+            let there: HashMap<_, _> = there.iter().map(|lease| (lease.key, lease)).collect();
+            let (mut missing, mut changed) = (Vec::new(), Vec::new());
+            for lease in living(&self.grants, keys) {
                 match there.get(&lease.key) {
                     None => missing.push(lease.key),
-                    Some(left) if *left + TOLERANCE < lease.remaining => shorter.push(lease),
+                    Some(now)
+                        if now.remaining + TOLERANCE < lease.remaining || !same_holders(now, &lease) =>
+                    {
+                        changed.push(lease);
+                    }
                     Some(_) => {}
                 }
             }
             self.restore(&missing)?;
-            for lease in shorter {
-                self.firewall
-                    .open_for(&[lease.key], lease.remaining, lease.opener)?;
+            changed.retain(|lease| lease.remaining >= SHORTEST);
+            for leases in changed.chunks(TOGETHER) {
+                self.firewall.put(leases)?;
             }
         }
         self.all_restored();
         Ok(())
     }
+}
+
+/// Whether the grants are of the same users.
+fn same_holders(one: &Lease, other: &Lease) -> bool {
+    let of = |lease: &Lease| -> BTreeSet<_> { lease.grants().map(|(opener, _)| opener).collect() };
+    of(one) == of(other)
+}
+
+/// The grants that the kernel has a record of, and those that it had no room for.
+fn all_grants(lease: &Lease, before: Option<&Leases>, now: u64) -> Vec<(Opener, Duration)> {
+    let mut grants: Vec<(Opener, Duration)> = lease.grants().collect();
+    let known = before.and_then(|before| before.grants.lease(&lease.key, now));
+    for (opener, remaining) in known.iter().flat_map(Lease::grants) {
+        if !grants.iter().any(|(other, _)| *other == opener) {
+            grants.push((opener, remaining.min(lease.remaining)));
+        }
+    }
+    grants
 }

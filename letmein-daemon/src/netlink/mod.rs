@@ -2,10 +2,12 @@
 
 mod links;
 mod listener;
+mod routes;
 
 pub(crate) use links::read_link;
 pub use links::{Link, Links};
 pub use listener::Listener;
+pub use routes::{Routes, Whose};
 
 use netlink_bindings::builtin::Nlmsghdr;
 use nix::errno::Errno;

@@ -28,7 +28,7 @@ const MOMENT: Duration = Duration::from_secs(2);
 /// Where the packet path is, and what is to be known of it.
 pub enum Probe {
     /// In the kernel.
-    Kernel(Rc<RefCell<KernelGate>>),
+    Kernel(Rc<RefCell<KernelGate>>, Rc<Gatekeeper>),
     /// In the other process, with `xdp = "off"`.
     Gatekeeper(Rc<Gatekeeper>),
 }
@@ -37,7 +37,7 @@ impl Probe {
     /// The kernel's numbers of the XDP programs, if there are any.
     pub(super) fn programs(&self) -> Result<Option<Vec<u32>>, XdpError> {
         match self {
-            Self::Kernel(gate) => gate.borrow().program_ids().map(Some),
+            Self::Kernel(gate, _) => gate.borrow().program_ids().map(Some),
             Self::Gatekeeper(_) => Ok(None),
         }
     }
@@ -45,7 +45,13 @@ impl Probe {
     /// What was counted so far.
     pub(super) async fn counters(&self) -> anyhow::Result<Counters> {
         match self {
-            Self::Kernel(gate) => Ok(gate.borrow().counters()?),
+            // What is found out later is counted by the other process.
+            Self::Kernel(gate, gatekeeper) => {
+                let later = timeout(MOMENT, gatekeeper.counters()).await??;
+                let mut counters = gate.borrow().counters()?;
+                counters.add(&later);
+                Ok(counters)
+            }
             Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.counters()).await?,
         }
     }
@@ -53,7 +59,7 @@ impl Probe {
     /// Some of the packets that were refused since this was called last.
     async fn refused(&self) -> anyhow::Result<Vec<Refused>> {
         match self {
-            Self::Kernel(gate) => Ok(gate.borrow_mut().refused()?),
+            Self::Kernel(gate, _) => Ok(gate.borrow_mut().refused()?),
             Self::Gatekeeper(gatekeeper) => timeout(MOMENT, gatekeeper.refused()).await?,
         }
     }

@@ -11,8 +11,9 @@ use crate::{
     clock,
     config::{Config, Resource},
     firewall::{LeaseKey, Target},
-    leases::{Living, Opener},
+    leases::{Living, Opener, operator_name},
 };
+use letmein_common::UserId;
 use std::{
     io::{self, IsTerminal as _, Write as _},
     net::IpAddr,
@@ -44,22 +45,35 @@ pub(super) async fn answer(desk: &Desk, out: &mut Out) -> io::Result<()> {
 
 /// The lease as it is told.
 pub(super) fn shown(config: &Config, lease: &Living, now: u64) -> Lease {
-    let resource = resource(config, &lease.key);
-    let (user, operator) = match lease.opener {
+    let key = &lease.grant.key;
+    let resource = resource(config, key);
+    let (user, operator) = match lease.grant.opener {
         Opener::Unknown => (None, None),
         Opener::Operator(user) => (None, Some(user)),
-        Opener::User(id) => {
-            let name = config.user(id).map(|user| user.name.clone());
-            (Some(name.unwrap_or_else(|| id.to_string())), None)
-        }
+        Opener::User(id) => (Some(user_name(config, id)), None),
     };
     Lease {
-        address: holder(&lease.key, resource),
+        address: holder(key, resource),
         resource: resource.map_or_else(String::new, |resource| resource.name.clone()),
-        opens: opens(&lease.key, resource),
+        opens: opens(key, resource),
         user,
         operator,
         seconds_left: Duration::from_nanos(lease.end.saturating_sub(now)).as_secs(),
+    }
+}
+
+fn user_name(config: &Config, id: UserId) -> String {
+    config
+        .user(id)
+        .map_or_else(|| id.to_string(), |user| user.name.clone())
+}
+
+/// Who has opened something, for people.
+pub(super) fn opener_name(config: &Config, opener: Opener) -> String {
+    match opener {
+        Opener::Unknown => UNKNOWN.to_owned(),
+        Opener::User(id) => user_name(config, id),
+        Opener::Operator(uid) => operator_name(uid),
     }
 }
 
@@ -99,6 +113,9 @@ fn holder(key: &LeaseKey, resource: Option<&Resource>) -> Option<String> {
         (_, address, _) => Some(address.to_string()),
     }
 }
+
+/// Of whom nobody knows who it is.
+const UNKNOWN: &str = "unknown";
 
 /// What there is to do where there are none.
 pub(super) const NO_LEASES: &str =
@@ -210,8 +227,8 @@ impl Columns {
 pub(super) fn opened_by(lease: &Lease) -> String {
     match (&lease.user, lease.operator) {
         (Some(user), _) => user.clone(),
-        (None, Some(uid)) => format!("operator (uid {uid})"),
-        (None, None) => "unknown".to_owned(),
+        (None, Some(uid)) => operator_name(uid),
+        (None, None) => UNKNOWN.to_owned(),
     }
 }
 

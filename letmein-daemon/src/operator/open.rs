@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{Config, Resource, duration};
 use anyhow::{Context as _, ensure};
-use letmein_common::ResourceId;
+use letmein_common::{ResourceId, source::Address};
 use std::{net::IpAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 /// A year: the most that `firewall.max-lease` can be.
@@ -25,7 +25,7 @@ pub(super) fn answer(
     let resource = find(config, name)?;
     let address = address.to_canonical();
     ensure!(
-        !address.is_unspecified() && !address.is_multicast(),
+        !Address::from(address).is_martian(),
         "{address} is nobody's address"
     );
     let lease = seconds.map_or(resource.lease, Duration::from_secs);

@@ -50,7 +50,7 @@ pub enum Answer {
     Top(Box<Top>),
     /// Some leases, and whether more lines follow.
     Leases {
-        /// In the order in which they end.
+        /// In the order in which they end: one for each user or operator who has opened the same.
         leases: Vec<Lease>,
         /// Whether there are more.
         more: bool,
@@ -154,7 +154,7 @@ pub struct Interface {
     pub covered_by: Option<String>,
 }
 
-/// How many leases live.
+/// How many leases live: each user's and operator's counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leases {
     /// Now.
@@ -182,7 +182,7 @@ pub struct Refusal {
     pub count: Count,
 }
 
-/// An open lease.
+/// What one user or operator has opened. It is open as long as any of them says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The holder's address or network; none if it is for everybody.
@@ -191,7 +191,7 @@ pub struct Lease {
     pub resource: String,
     /// What it opens, as `tcp/22`.
     pub opens: String,
-    /// Who knocked for it, if that is known: not of an earlier run's leases.
+    /// Who knocked for it.
     pub user: Option<String>,
     /// Which user of this machine opened it by hand.
     pub operator: Option<u32>,
@@ -200,14 +200,29 @@ pub struct Lease {
 }
 
 /// What a revocation did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revoked {
-    /// Leases that were closed.
+    /// Leases that ended.
     pub leases: usize,
+    /// Whose they were: those who had most.
+    #[serde(default)]
+    pub of: Vec<Of>,
     /// Connections that ended with them.
     pub connections: usize,
     /// Leases of which nobody knows who knocked for them, and which were left alone therefore.
     pub of_unknown_users: usize,
+    /// What stays open all the same, by leases of others.
+    #[serde(default)]
+    pub kept_open: usize,
+}
+
+/// How many leases somebody had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Of {
+    /// A user's name, `operator (uid 0)` or `unknown`.
+    pub who: String,
+    /// How many.
+    pub leases: usize,
 }
 
 /// What a reload has come to.

@@ -1,5 +1,6 @@
 //! What a silent knock does that has proved a key.
 
+use super::martian;
 use crate::{
     config::User,
     gatekeeper::{Gatekeeper, policy::Policy},
@@ -38,6 +39,9 @@ pub fn act(gatekeeper: &Rc<Gatekeeper>, knock: &SilentKnock) {
     } else {
         gatekeeper.warden.time()
     };
+    if !is_for_us(gatekeeper, user, knock) {
+        return;
+    }
     let Some(action) = read(&policy, user, time, knock) else {
         return;
     };
@@ -48,6 +52,41 @@ pub fn act(gatekeeper: &Rc<Gatekeeper>, knock: &SilentKnock) {
             let _outcome = gatekeeper.warden.ask(place, action).await;
         });
     }
+}
+
+/// Whether the kernel would have delivered it. In doubt, it would not.
+fn is_for_us(gatekeeper: &Gatekeeper, user: &User, knock: &SilentKnock) -> bool {
+    let source = IpAddr::from(knock.source);
+    match martian::check(&gatekeeper.routes, knock) {
+        Ok(Ok(())) => return true,
+        Ok(Err(martian)) => {
+            gatekeeper.count_martian();
+            if let Some(untold) = refusals::count("the kernel would not deliver a packet like it", Some(user))
+            {
+                warn!(
+                    event = "refused",
+                    user = user.name,
+                    address = %source,
+                    "a silent knock of {} is refused: {martian}{untold}",
+                    user.name
+                );
+            }
+        }
+        Err(error) => {
+            if let Some(untold) = refusals::count("the kernel does not tell whose addresses are", Some(user))
+            {
+                error!(
+                    event = "refused",
+                    user = user.name,
+                    address = %source,
+                    "a silent knock of {} from {source} is refused: the kernel does not tell whose its addresses \
+                     are: {error}{untold}",
+                    user.name
+                );
+            }
+        }
+    }
+    false
 }
 
 /// What a genuine knock asks for.

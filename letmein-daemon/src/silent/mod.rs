@@ -1,11 +1,13 @@
-//! Silent knocks: which tags are taken at which time ([`tags`]), and what a knock does that proved a key ([`knock`]).
+//! Silent knocks: which tags are taken at which time ([`tags`]), what a knock does that proved a key
+//! ([`knock`]), and whether it was for this machine (`martian`).
 
 pub mod knock;
+mod martian;
 pub mod tags;
 
 use crate::xdp::XdpError;
 use std::{rc::Rc, time::Duration};
-use tags::{Change, Clock, Keyring, TagTable};
+use tags::{Change, Clock, Keyring, TagTable, Unknown};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::error;
 
@@ -14,13 +16,13 @@ const GLANCE: Duration = Duration::from_secs(1);
 
 /// Fills the gate's table of tags for the first time, by `change`.
 ///
-/// What was accepted before `unknown_before` is not known. Then silent knocks are taken later: see [`TagTable::new`].
+/// Where it is `unknown` what was accepted, silent knocks are taken later: see [`TagTable::new`].
 pub fn begin(
     keys: &impl Keyring,
-    unknown_before: Option<u64>,
+    unknown: Unknown,
     change: &mut impl FnMut(&Change) -> Result<(), XdpError>,
 ) -> TagTable {
-    let mut table = TagTable::new(keys, unknown_before);
+    let mut table = TagTable::new(keys, unknown);
     apply(change, table.changes(keys, Clock::now()));
     table
 }

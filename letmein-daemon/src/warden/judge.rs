@@ -4,11 +4,8 @@ use crate::{
     config::{Config, Resource, User},
     requests::{Action, Challenge},
 };
-use letmein_common::{ResourceId, UserId, maps::PendingKey};
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use letmein_common::{ResourceId, UserId, maps::PendingKey, source::Address};
+use std::{net::IpAddr, time::Duration};
 use thiserror::Error;
 
 /// A request that may be done.
@@ -104,9 +101,9 @@ fn permitted(config: &Config, user: UserId, resource: ResourceId) -> Result<(&Us
     Ok((found, resource_found))
 }
 
-/// Loopback is allowed, as somebody may knock from the machine itself, on what is open to it anyway.
+/// Nobody comes from such an address but the machine itself, to which all is open anyway.
 fn check_address(address: IpAddr) -> Result<(), Forbidden> {
-    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+    if Address::from(address).is_martian() {
         return Err(Forbidden::Address(address));
     }
     Ok(())
@@ -144,7 +141,7 @@ mod tests {
     fn only_what_the_configuration_allows_is_opened() {
         let most = Duration::from_secs(90);
         assert_eq!(open(1, 1, "192.0.2.1", most), Ok(()));
-        assert_eq!(open(1, 1, "127.0.0.1", Duration::from_nanos(1)), Ok(()));
+        assert_eq!(open(1, 1, "192.0.2.1", Duration::from_nanos(1)), Ok(()));
         assert_eq!(open(2, 1, "192.0.2.1", most), Err(Forbidden::User(UserId(2))));
         for resource in [2, 3] {
             let not_hers = Forbidden::Resource(UserId(1), ResourceId(resource));
@@ -154,7 +151,18 @@ mod tests {
             let wrong = Forbidden::Lease(ResourceId(1), most);
             assert_eq!(open(1, 1, "192.0.2.1", lease), Err(wrong));
         }
-        for nobody in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {
+        for nobody in [
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "127.0.0.1",
+            "::1",
+            "240.0.0.1",
+            "0.0.0.7",
+            "::192.0.2.1",
+        ] {
             let wrong = Forbidden::Address(nobody.parse().unwrap());
             assert_eq!(open(1, 1, nobody, most), Err(wrong));
         }

@@ -4,6 +4,7 @@
 mod gatekeeper;
 mod inherited;
 pub mod judge;
+mod quotas;
 mod reload;
 mod requests;
 mod running;

@@ -25,7 +25,10 @@ use crate::{
     loading,
     operator::protocol::Reloaded,
     remembered::MANY,
-    silent::{self, tags::TagTable},
+    silent::{
+        self,
+        tags::{TagTable, Unknown},
+    },
     xdp::{KernelGate, Mode, Object, PacketLog},
 };
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -180,12 +183,13 @@ impl Running {
     ) -> anyhow::Result<(Leases, Followed)> {
         let firewall = Firewall::install(&config.firewall_plan())?;
         let watch = firewall.watch()?;
-        let (mut leases, settlement) = Leases::survey(firewall, config, self.known())?;
+        let (mut leases, settlement) =
+            Leases::survey(firewall, config, self.known(), Some(&self.state.leases.borrow()))?;
         let mut table = None;
         if let (Some(gate), Some(kernel), Some(mode)) = (gate, &self.kernel, loading::mode(config)) {
             loading::fill(gate, &mut leases)?;
             if config.gate.silent && gate.remembers() {
-                table = Some(tags(config, gate, None)?);
+                table = Some(tags(config, gate, &self.state.unknown)?);
             }
             *touched = true;
             gate.succeed(&mut kernel.borrow_mut())?;
@@ -193,7 +197,8 @@ impl Running {
             gate.count_on(&kernel.borrow())?;
             if config.gate.silent && table.is_none() {
                 // Nobody knows what was accepted up to here.
-                table = Some(tags(config, gate, Some(clock::monotonic()))?);
+                self.state.unknown.doubt(clock::monotonic());
+                table = Some(tags(config, gate, &self.state.unknown)?);
             }
         }
         leases
@@ -258,9 +263,9 @@ fn reattach(
 }
 
 /// All tags that are valid now, in the table of this program. Each of them has to be there.
-fn tags(config: &Config, gate: &mut KernelGate, unknown_before: Option<u64>) -> anyhow::Result<TagTable> {
+fn tags(config: &Config, gate: &mut KernelGate, unknown: &Unknown) -> anyhow::Result<TagTable> {
     let mut complete = true;
-    let table = silent::begin(config, unknown_before, &mut |change| {
+    let table = silent::begin(config, unknown.clone(), &mut |change| {
         gate.change_tag(change).inspect_err(|_| complete = false)
     });
     ensure!(

@@ -4,12 +4,12 @@ use super::judge::{Allowed, Forbidden, judge};
 use crate::{
     clock,
     config::{Config, Resource, User},
-    fair::{Rate, Table},
+    fair::Rate,
     leases::LeaseError,
     logging::refusals,
     requests::{Action, Challenge, Outcome},
     server::State,
-    xdp::{KernelGate, XdpError},
+    xdp::KernelGate,
 };
 use letmein_common::{UserId, maps::PendingKey};
 use std::{cell::RefCell, net::IpAddr, rc::Rc};
@@ -27,8 +27,6 @@ pub struct Doer {
     opens: Rate,
     /// Requests to expect a response.
     expects: Rate,
-    /// The responses that the XDP program expects, and until when.
-    expected: Table<UserId, PendingKey, u64>,
 }
 
 impl Doer {
@@ -39,7 +37,6 @@ impl Doer {
             kernel,
             opens: Rate::new(0),
             expects: Rate::new(0),
-            expected: Table::new(1),
         };
         doer.follow(&doer.state.config());
         doer
@@ -69,7 +66,6 @@ impl Doer {
         let per_second = config.firewall.max_opens_per_second;
         self.opens.change(per_second);
         self.expects.change(per_second.saturating_mul(EXPECTED_PER_OPEN));
-        self.expected.change(config.gate.pending_challenges as usize);
     }
 
     fn attempt(&mut self, config: &Config, action: &Action) -> Result<bool, Forbidden> {
@@ -78,7 +74,7 @@ impl Doer {
         match judge(config, action, now)? {
             Allowed::Expect(exchange, challenge) => {
                 spend(&mut self.expects, user, now)?;
-                Ok(self.expect(config.user(user), exchange, challenge, now))
+                Ok(self.expect(config.user(user), exchange, challenge))
             }
             Allowed::Open(user, resource, address, lease) => {
                 spend(&mut self.opens, user.id, now)?;
@@ -97,29 +93,12 @@ impl Doer {
         }
     }
 
-    /// Has the XDP program let a RESPONSE pass. There is room for as many in its table as are expected here: if there are
-    /// too many, whoever has the most loses the oldest, and not whoever was there first.
-    fn expect(&mut self, user: Option<&User>, exchange: PendingKey, challenge: Challenge, now: u64) -> bool {
+    /// Has the XDP program let a RESPONSE pass.
+    fn expect(&self, user: Option<&User>, exchange: PendingKey, challenge: Challenge) -> bool {
         let Some(kernel) = &self.kernel else {
             return true;
         };
-        let mut kernel = kernel.borrow_mut();
-        let mut over = Vec::new();
-        while let Some((lapsed, expires)) = self.expected.oldest()
-            && now >= *expires
-        {
-            let lapsed = *lapsed;
-            self.expected.remove(&lapsed);
-            over.push(lapsed);
-        }
-        self.expected.insert(exchange.user, exchange, challenge.expires);
-        over.extend(std::iter::from_fn(|| self.expected.shed()).map(|(exchange, _)| exchange));
-        let forgotten: Result<(), XdpError> = over.iter().try_for_each(|over| kernel.forget_response(over));
-        if self.expected.get(&exchange).is_none() {
-            // As many users are being challenged as there is room for.
-            return false;
-        }
-        let expected = forgotten.and_then(|()| kernel.expect_response(&exchange, &challenge.into()));
+        let expected = kernel.borrow_mut().expect_response(&exchange, &challenge.into());
         if let Err(error) = expected {
             if let Some(untold) = refusals::count("the XDP program does not expect a response", user) {
                 error!(

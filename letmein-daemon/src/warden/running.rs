@@ -1,6 +1,6 @@
 //! What a configuration has set up, and what has to be followed while it is valid.
 
-use super::{gatekeeper::Gatekeeper, sockets::Sockets};
+use super::{gatekeeper::Gatekeeper, quotas, sockets::Sockets};
 use crate::{
     clock,
     config::Config,
@@ -105,11 +105,22 @@ impl Running {
         if let Some(interfaces) = followed.interfaces {
             spawn(spawn_local(interfaces.keep(Rc::clone(kernel))));
         }
+        spawn(spawn_local(quotas::tell(
+            Rc::clone(&self.state),
+            Rc::clone(kernel),
+        )));
+        if let Some(nonces) = kernel.borrow_mut().nonces() {
+            spawn(spawn_local(nonces.keep_tidy()));
+        }
         let config = self.state.config();
         if config.gate.silent {
             let kernel = Rc::clone(kernel);
             let mut change = move |change: &_| kernel.borrow_mut().change_tag(change);
-            let begin = || silent::begin(&*config, Some(clock::monotonic()), &mut change);
+            let unknown = &self.state.unknown;
+            let begin = || {
+                unknown.doubt(clock::monotonic());
+                silent::begin(&*config, unknown.clone(), &mut change)
+            };
             let table = followed.tags.unwrap_or_else(begin);
             let gatekeeper = Rc::clone(&self.gatekeeper);
             let tell_time = async move |now| gatekeeper.tell_time(now).await;

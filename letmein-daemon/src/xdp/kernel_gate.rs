@@ -1,20 +1,27 @@
 //! The gate in the kernel: the loaded program and its maps.
 
 use super::{
+    accounts::Accounts,
     attach::{Attached, Mode},
+    awaited::Challenges,
     error::XdpError,
     framing::Framing,
     hooks::Hooks,
     kernel,
+    nonces::Nonces,
     object::Object,
     packet_log::PacketLog,
     pin::{self, Pins, Record},
     programs::{self, take},
     refused::RefusedPackets,
     shield::{Shield, ShieldPlan},
-    sizes::{pending, size},
+    sizes::size,
 };
-use crate::silent::tags::{Change, EPOCHS};
+use crate::{
+    clock,
+    quota::Quota,
+    silent::tags::{Change, EPOCHS},
+};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
@@ -81,7 +88,9 @@ pub struct KernelGate {
     tags: HashMap<MapData, u64, [u64; 5]>,
     remembers: bool,
     shield: Option<Shield>,
-    pending: HashMap<MapData, PendingKey, Pending>,
+    accounts: Accounts,
+    nonces: Option<Nonces>,
+    challenges: Challenges,
     tally: PerCpuArray<MapData, Tally>,
     /// What the programs before this one have counted.
     counted: Counters,
@@ -95,7 +104,7 @@ impl KernelGate {
     pub fn load(object: Object<'_>, plan: &Plan<'_>) -> Result<Self, XdpError> {
         let silent = plan.silent.as_ref();
         let nonces = if silent.is_some() {
-            plan.seen_salts.max(1)
+            Quota::of(plan.users.len(), plan.seen_salts).nonces
         } else {
             1
         };
@@ -116,6 +125,7 @@ impl KernelGate {
         let mut ebpf = loader
             .override_global("SETTINGS", &plan.settings, true)
             .map_max_entries("USERS", size(plan.users.len()))
+            .map_max_entries("ACCOUNTS", size(plan.users.len()))
             .map_max_entries("PERMITS", size(plan.permits.len()))
             .map_max_entries("SALTS", plan.seen_salts.max(1))
             .map_max_entries("SILENT_KEYS", size(silent.map_or(0, |silent| silent.keys.len())))
@@ -124,7 +134,7 @@ impl KernelGate {
                 size(silent.map_or(0, |silent| silent.pairs.saturating_mul(EPOCHS))),
             )
             .map_max_entries("NONCES", nonces)
-            .map_max_entries("PENDING", pending(plan.pending_challenges))
+            .map_max_entries("PENDING", plan.pending_challenges.max(1))
             .map_max_entries("RULES", plan.shield.as_ref().map_or(1, |_| RULES))
             .map_max_entries(
                 "LEASES",
@@ -133,7 +143,14 @@ impl KernelGate {
             .load(object.bytes())
             .map_err(|error| kernel::blame(load_error(error)))?;
         let mut records = Vec::new();
+        let mut accounts = None;
         if let Some(pins) = &plan.pins {
+            accounts = pins.earlier(pin::ACCOUNTS);
+            let Some(Map::HashMap(ours)) = ebpf.map("ACCOUNTS") else {
+                return Err(XdpError::Missing("ACCOUNTS"));
+            };
+            pins.keep(pin::ACCOUNTS, ours)?;
+            pinned.push(pin::ACCOUNTS);
             for record in pinned {
                 records.push((record, pins.open_record(record)?));
             }
@@ -148,7 +165,13 @@ impl KernelGate {
         fill_permits(&mut ebpf, plan)?;
         let shield = plan.shield.as_ref();
         let shield = shield.map(|plan| Shield::new(&mut ebpf, plan)).transpose()?;
-        let pending = take(&mut ebpf, "PENDING")?;
+        let users = plan.users.iter().map(|(user, _)| *user);
+        let mut kept = Accounts::new(&mut ebpf, users)?;
+        if let Some(earlier) = accounts {
+            kept.carry_over(earlier);
+        }
+        let challenges = Challenges::new(&mut ebpf, plan.pending_challenges)?;
+        let nonces = silent.map(|_| Nonces::new(&mut ebpf, nonces)).transpose()?;
         let tally = take(&mut ebpf, "TALLY")?;
         let tags = take(&mut ebpf, "TAGS")?;
         let refused = RefusedPackets::new(take(&mut ebpf, "REFUSED")?, take(&mut ebpf, "ROUND")?);
@@ -158,7 +181,9 @@ impl KernelGate {
             tags,
             remembers,
             shield,
-            pending,
+            accounts: kept,
+            nonces,
+            challenges,
             tally,
             counted: Counters::default(),
             refused,
@@ -167,15 +192,11 @@ impl KernelGate {
         })
     }
 
-    /// Knows the challenges that are pending in another one, and takes the interfaces that it is on without pins.
+    /// Knows the challenges that are pending in another one, and what that one has learned of users; and takes the
+    /// interfaces that it is on without pins.
     pub fn succeed(&mut self, other: &mut Self) -> Result<(), XdpError> {
-        for pending in &other.pending {
-            // What is not there any more was answered, or has made way.
-            let Ok((exchange, pending)) = pending else {
-                continue;
-            };
-            self.expect_response(&exchange, &pending)?;
-        }
+        self.challenges.succeed(&other.challenges, clock::monotonic())?;
+        self.accounts.succeed(&other.accounts);
         let given = other.hooks.give_up(&mut other.ebpf);
         self.hooks.take(given);
         Ok(())
@@ -230,20 +251,17 @@ impl KernelGate {
 
     /// Lets the RESPONSE to a challenge pass until it lapses.
     pub fn expect_response(&mut self, exchange: &PendingKey, pending: &Pending) -> Result<(), XdpError> {
-        self.pending
-            .insert(exchange, pending, 0)
-            .map_err(|source| XdpError::Map {
-                map: "PENDING",
-                source,
-            })
+        self.challenges.expect(exchange, pending, clock::monotonic())
     }
 
-    /// Lets it pass no longer. That it did not is no error.
-    pub fn forget_response(&mut self, exchange: &PendingKey) -> Result<(), XdpError> {
-        remove(&mut self.pending, exchange).map_err(|source| XdpError::Map {
-            map: "PENDING",
-            source,
-        })
+    /// The record of accepted silent knocks, once, for whoever keeps it tidy; `None` also if there are no silent knocks.
+    pub const fn nonces(&mut self) -> Option<Nonces> {
+        self.nonces.take()
+    }
+
+    /// How many genuine knocks of each user were refused because they were too many.
+    pub fn over_quota(&self) -> Result<Vec<(UserId, u64)>, XdpError> {
+        self.accounts.over_quota()
     }
 
     /// Whether the nonces that an earlier run has accepted are still known.

@@ -1,6 +1,8 @@
 //! The XDP program in the kernel: loading it, attaching it, and the maps behind it.
 
+mod accounts;
 mod attach;
+mod awaited;
 mod before;
 mod error;
 mod framing;
@@ -9,6 +11,7 @@ mod kernel;
 mod kernel_gate;
 mod leftovers;
 mod link;
+mod nonces;
 mod object;
 mod packet_log;
 mod pin;
@@ -23,6 +26,7 @@ pub use error::XdpError;
 pub use framing::{Framing, Unfit};
 pub use kernel_gate::{KernelGate, Plan, RingBuffer, SilentPlan};
 pub use leftovers::{forget, is_attached, remove};
+pub use nonces::Nonces;
 pub use object::Object;
 pub use packet_log::PacketLog;
 pub use pin::Pins;

@@ -4,7 +4,11 @@
 use super::{attach::Mode, error::XdpError, link::BpfLink};
 use crate::instance;
 use aya::maps::{MapData, MapInfo, MapType};
-use letmein_common::maps::{NonceKey, SaltKey};
+use letmein_common::{
+    UserId,
+    account::Account,
+    maps::{NonceKey, SaltKey},
+};
 use nix::{
     sys::statfs::{BPF_FS_MAGIC, statfs},
     unistd::geteuid,
@@ -21,20 +25,43 @@ use tracing::warn;
 #[derive(Clone, Copy)]
 pub(super) struct Record {
     file: &'static str,
+    /// What it was called in earlier versions. If such a file is there, one of them may have run last, and then nobody has
+    /// gone on with the record that is called so now.
+    former: &'static [&'static str],
+    kind: MapType,
+    flags: u32,
     key_size: usize,
+    value_size: usize,
 }
 
 /// All of them.
-pub(super) const RECORDS: [Record; 2] = [NONCES, SALTS];
+pub(super) const RECORDS: [Record; 3] = [NONCES, SALTS, ACCOUNTS];
 /// The nonces of the silent knocks that were accepted.
 pub(super) const NONCES: Record = Record {
-    file: "nonces-1",
+    file: "nonces-2",
+    former: &["nonces-1"],
+    kind: MapType::Hash,
+    flags: BPF_F_NO_PREALLOC,
     key_size: size_of::<NonceKey>(),
+    value_size: size_of::<u64>(),
 };
 /// The salts of the challenge knocks that were.
 pub(super) const SALTS: Record = Record {
     file: "salts-1",
+    former: &[],
+    kind: MapType::LruHash,
+    flags: 0,
     key_size: size_of::<SaltKey>(),
+    value_size: 1,
+};
+/// What is remembered about users. Each program has a map of its own, with what was in the one before.
+pub(super) const ACCOUNTS: Record = Record {
+    file: "accounts-1",
+    former: &[],
+    kind: MapType::Hash,
+    flags: 0,
+    key_size: size_of::<UserId>(),
+    value_size: size_of::<Account>(),
 };
 
 /// The folder.
@@ -91,8 +118,9 @@ impl Pins {
     /// and remembers nothing.
     pub(super) fn map(&self, record: Record, capacity: u32) -> Result<PinnedMap, XdpError> {
         let path = self.record(record);
+        let former = self.remove_former(record).map_err(|source| self.failed(source))?;
         let exists = path.exists();
-        if exists && !fits(&path, record, capacity) {
+        if exists && (former || !fits(&path, record, capacity)) {
             warn!(
                 "{} is not the map that this configuration needs (was seen-salts changed?): it is made anew",
                 path.display()
@@ -101,6 +129,26 @@ impl Pins {
             return Ok(PinnedMap { path, exists: false });
         }
         Ok(PinnedMap { path, exists })
+    }
+
+    /// The map of an earlier run, to be read, if there is one of this kind.
+    pub(super) fn earlier(&self, record: Record) -> Option<MapData> {
+        let path = self.record(record);
+        let found = MapInfo::from_pin(&path).ok()?;
+        is_of(&found, record).then(|| MapData::from_pin(&path).ok())?
+    }
+
+    /// Removes what earlier versions have pinned for this record; `true` if there was anything.
+    fn remove_former(&self, record: Record) -> io::Result<bool> {
+        let mut found = false;
+        for file in record.former {
+            match fs::remove_file(self.folder.join(file)) {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
     }
 
     /// Where the link for this interface is pinned.
@@ -179,6 +227,7 @@ impl Pins {
     /// Removes the records: what is accepted from now on will not be noted there.
     pub(super) fn remove_records(&self) -> io::Result<()> {
         for record in RECORDS {
+            self.remove_former(record)?;
             match fs::remove_file(self.record(record)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -216,11 +265,24 @@ fn fits(path: &Path, record: Record, capacity: u32) -> bool {
     let Ok(found) = MapInfo::from_pin(path) else {
         return false;
     };
-    matches!(found.map_type(), Ok(MapType::LruHash))
-        && usize::try_from(found.key_size()) == Ok(record.key_size)
-        && found.value_size() == 1
-        && found.max_entries() == capacity
+    // A record that others make way in is as large as it should be; any other is large enough.
+    let suits = match record.kind {
+        MapType::LruHash => found.max_entries() == capacity,
+        _ => found.max_entries() >= capacity,
+    };
+    suits && is_of(&found, record)
 }
+
+/// Whether this is a map for such a record, of whatever size.
+fn is_of(found: &MapInfo, record: Record) -> bool {
+    found.map_type().is_ok_and(|kind| kind == record.kind)
+        && found.map_flags() == record.flags
+        && usize::try_from(found.key_size()) == Ok(record.key_size)
+        && usize::try_from(found.value_size()) == Ok(record.value_size)
+}
+
+/// Of `linux/bpf.h`.
+const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// Reads the name of a link's pin.
 fn parse(name: &str) -> Option<(u64, u32, Mode)> {

@@ -42,7 +42,8 @@ fn the_guard_goes_by_the_port_that_was_asked_for() {
         for rule in [
             "type filter hook forward priority filter - 10; policy accept;",
             "iifname \"br-*\" accept",
-            "ct state established,related accept",
+            "ct state established accept comment \"letmein: open TCP connections\"",
+            "meta l4proto != tcp ct state established accept",
             "meta l4proto . ct original proto-dst @forwarded ip saddr . meta l4proto . ct original proto-dst @leases4 accept",
             "ct original proto-dst 60000-61000 ip saddr @leases4_udp_60000-61000 accept",
             "meta l4proto . ct original proto-dst @forwarded drop",

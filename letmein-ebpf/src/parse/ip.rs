@@ -21,13 +21,82 @@ pub struct Network {
     pub length: usize,
     /// The first piece of a fragmented packet.
     pub fragment: bool,
-    header: Header,
+    pub header: Header,
 }
 
+/// Which IP header it is, and where.
 #[derive(Clone, Copy)]
-enum Header {
+pub enum Header {
     V4(usize),
     V6(usize),
+}
+
+/// A [`Header`] in one register, as functions of BPF take it.
+#[derive(Clone, Copy)]
+pub struct PackedHeader(u64);
+
+const IS_V6: u64 = 1 << 32;
+/// No IP header begins behind this.
+const LAST_HEADER: u64 = 127;
+
+impl From<Header> for PackedHeader {
+    #[inline(always)]
+    fn from(header: Header) -> Self {
+        match header {
+            Header::V4(at) => Self(at as u64),
+            Header::V6(at) => Self(at as u64 | IS_V6),
+        }
+    }
+}
+
+impl From<PackedHeader> for Header {
+    #[inline(always)]
+    fn from(PackedHeader(header): PackedHeader) -> Self {
+        let at = (header & LAST_HEADER) as usize;
+        if header & IS_V6 == 0 {
+            Self::V4(at)
+        } else {
+            Self::V6(at)
+        }
+    }
+}
+
+impl Header {
+    #[inline(always)]
+    pub fn source(&self, packet: &Packet) -> Option<Address> {
+        match *self {
+            Self::V4(at) => packet.bytes(at + ipv4::SOURCE).map(|bytes| Address::v4(*bytes)),
+            Self::V6(at) => packet.bytes(at + ipv6::SOURCE).map(|bytes| Address::v6(*bytes)),
+        }
+    }
+
+    #[inline(always)]
+    pub fn destination(&self, packet: &Packet) -> Option<Address> {
+        match *self {
+            Self::V4(at) => packet
+                .bytes(at + ipv4::DESTINATION)
+                .map(|bytes| Address::v4(*bytes)),
+            Self::V6(at) => packet
+                .bytes(at + ipv6::DESTINATION)
+                .map(|bytes| Address::v6(*bytes)),
+        }
+    }
+
+    /// Whether the source address is one that nobody on a network has. The kernel takes no packet from there; nor does it
+    /// take an IPv6 packet from an IPv4-mapped address.
+    #[inline(always)]
+    pub fn is_from_mars(&self, packet: &Packet) -> bool {
+        let is_v6 = matches!(self, Self::V6(_));
+        self.source(packet)
+            .is_some_and(|source| is_martian(source.0[0], source.0[1], is_v6))
+    }
+}
+
+/// A function of its own for the sake of the stack.
+#[inline(never)]
+fn is_martian(high: u64, low: u64, is_v6: bool) -> bool {
+    let address = Address([high, low]);
+    (is_v6 && address.is_v4()) || address.is_martian()
 }
 
 /// What the IP header leads to.
@@ -80,10 +149,7 @@ impl Network {
     /// The source address. Read late, so that traffic that is not ours does not pay for it.
     #[inline(always)]
     pub fn source(&self, packet: &Packet) -> Option<Address> {
-        match self.header {
-            Header::V4(at) => packet.bytes(at + ipv4::SOURCE).map(|bytes| Address::v4(*bytes)),
-            Header::V6(at) => packet.bytes(at + ipv6::SOURCE).map(|bytes| Address::v6(*bytes)),
-        }
+        self.header.source(packet)
     }
 }
 

@@ -11,6 +11,8 @@ use letmein_common::reason::Reason;
 pub const SOURCE: usize = 12;
 /// Offset of the number of what it carries.
 pub const PROTOCOL: usize = 9;
+/// Offset of the destination address.
+pub const DESTINATION: usize = 16;
 /// Length of a header without options.
 pub const MIN_LEN: usize = 20;
 /// In the field that begins at offset 6, as the next.

@@ -11,6 +11,8 @@ use letmein_common::reason::Reason;
 
 /// Offset of the source address.
 pub const SOURCE: usize = 8;
+/// Offset of the destination address.
+pub const DESTINATION: usize = 24;
 const LEN: usize = 40;
 /// IANA protocol numbers of the extension headers that can be skipped.
 const HOP_BY_HOP: u8 = 0;

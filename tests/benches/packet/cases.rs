@@ -88,6 +88,9 @@ impl Case {
     }
 }
 
+/// A token bucket that is looked at but never empty.
+const ENDLESS: Limit = Limit::new(1_000_000_000, u32::MAX);
+
 /// The user and all packets.
 pub struct Cases {
     key: KeyedStates,
@@ -109,15 +112,18 @@ impl Cases {
 
     /// One user, one resource, and token buckets that are looked at but never empty.
     pub fn plan(&self) -> Plan<'_> {
-        self.plan_with(Limit::new(1_000_000_000, u32::MAX))
+        self.plan_with(ENDLESS)
     }
 
     /// The same with another budget of HMACs.
     pub fn plan_with(&self, budget: Limit) -> Plan<'_> {
         Plan {
             settings: Settings {
-                limit: Limit::new(1_000_000_000, u32::MAX),
+                limit: ENDLESS,
                 budget,
+                drained: budget,
+                quota: ENDLESS,
+                answers: ENDLESS,
                 prefixes: Prefixes::new(32, 56),
                 control_port: DEFAULT_CONTROL_PORT.into(),
                 answer_strangers: 0,

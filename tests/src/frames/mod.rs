@@ -9,5 +9,5 @@ mod udp;
 pub use checksum::checksum;
 pub use ethernet::{CUSTOMER, ETHERNET_LEN, IPV4, IPV6, Link, Mac, OLD_PROVIDER, PROVIDER, Tag, as_tapped};
 pub use ip::{Extension, Ipv4, Ipv6};
-pub use tcp::{TCP, tcp};
+pub use tcp::{Segment, TCP, tcp};
 pub use udp::{UDP, udp, udp_of_length};

@@ -17,6 +17,7 @@ mod frames;
 mod guesses;
 mod memory;
 mod million;
+mod own_address;
 mod relay;
 mod replayed;
 mod ring;

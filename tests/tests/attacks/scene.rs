@@ -81,6 +81,13 @@ impl Scene {
         self.lab.client.connect(ssh).unwrap()
     }
 
+    /// The same for the client, of the address of this control port.
+    pub fn port_at(&self, control: &str) -> Outcome {
+        let control: SocketAddr = control.parse().unwrap();
+        let ssh = SocketAddr::new(control.ip(), 22);
+        self.lab.client.connect(ssh).unwrap()
+    }
+
     /// What the other host finds there.
     pub fn port_of_other(&self) -> Outcome {
         self.lab.other.connect("10.77.2.1:22".parse().unwrap()).unwrap()

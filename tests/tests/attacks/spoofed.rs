@@ -94,7 +94,7 @@ fn a_gate_does_not_talk_to_itself() {
 #[test]
 fn an_address_whose_bucket_is_drained_still_knocks_over_tcp() {
     let scene = Scene::new();
-    let mut gate = scene.start("xdp = \"native\"");
+    let mut gate = scene.start("xdp = \"native\"\nhmac-budget = 100");
     let attacker = scene.attacker();
     let source = "10.77.1.2:40000".parse().unwrap();
     let control = CONTROL_OF_OTHER.parse().unwrap();

@@ -49,14 +49,18 @@ fn the_chain_is_emptied() {
 fn a_rule_or_a_set_is_deleted() {
     let scene = Scene::chain();
     let mut gate = scene.with_guests();
-    let handle = scene.handle("IPv4 leases");
+    let chain = ["-a", "list", "chain", "inet", "filter", "LETMEIN-INPUT"];
+    let rules = scene.lab.server.run("nft", &chain).unwrap();
+    let rule = rules.lines().find(|rule| rule.contains("IPv4 leases")).unwrap();
+    let handle = rule.rsplit_once(' ').unwrap().1;
     scene.heals(
         &mut gate,
         &format!("delete rule inet filter LETMEIN-INPUT handle {handle}"),
     );
     scene.heals(
         &mut gate,
-        "flush chain inet filter LETMEIN-INPUT; delete set inet filter letmein_leases4",
+        "flush chain inet filter LETMEIN-INPUT; flush chain inet filter letmein_syn; \
+         delete set inet filter letmein_leases4",
     );
 }
 

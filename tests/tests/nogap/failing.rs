@@ -236,11 +236,8 @@ fn all_fail(calls: &str, error: &str, from: impl Iterator<Item = usize>) {
 #[test]
 fn a_call_of_bpf() {
     let calls = one_fails("bpf", "ENOMEM", 3, 11);
-    all_fail(
-        "bpf",
-        "ENOMEM",
-        [12, 17, 24].into_iter().map(|before| calls - before),
-    );
+    // With fewer pending challenges and tags than there were in the end, a reload makes fewer calls.
+    all_fail("bpf", "ENOMEM", [calls * 3 / 4, calls / 2, calls / 3].into_iter());
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! letmeind is killed at each step of what it does: strace kills it as it begins the system call with this number.
 
 use crate::{
-    allowed::for_two,
+    allowed::{BOB, for_two},
     probe::{Attempts, nobody_gets_in, nobody_notices},
     reload::Changeable,
     scene::Scene,
 };
-use letmein_tests::{gate::Gate, lab::Outcome, nft::leases, wait::wait_until};
+use letmein_tests::{
+    gate::{Gate, letmein},
+    lab::Outcome,
+    nft::leases,
+    wait::wait_until,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -263,6 +268,56 @@ fn killed_in_a_knock(scene: &Scene, gate: Gate, attempts: &Attempts, call: &str,
     scene.nft(&["flush set inet letmein leases6"]);
     gate.stop().unwrap();
     killed
+}
+
+/// Killed while another user behind the same address opens, and while that user, whose time is the longer one, revokes:
+/// the first user's lease is as it was.
+#[test]
+fn at_each_step_of_what_a_neighbour_does() {
+    let scene = Scene::new();
+    let configuration = for_two(&scene);
+    let as_user = |user: u32, key: &[u8; 32], verb: &str| {
+        let text = format!(
+            "[servers.gate]\nhost = \"fd77:1::1\"\nuser = \"{user}\"\nkey-file = \"alice.key\"\ntimeout = \"1s\"\n\
+             [servers.gate.resources]\nssh = {{ id = \"1\", port = 22 }}\n"
+        );
+        letmein(&scene.lab.client, &text, key, &[verb, "gate", "ssh"]).unwrap()
+    };
+    let is_open = |step: usize| {
+        let listed = leases(&scene.lab.server, "letmein", "leases6").unwrap();
+        assert_eq!(listed.len(), 1, "{step}: {listed:?}");
+        assert!(listed[0].left > Duration::from_mins(50), "{step}: {listed:?}");
+        let to = "[fd77:1::1]:22".parse().unwrap();
+        assert_eq!(scene.lab.client.connect(to).unwrap(), Outcome::Open, "{step}");
+    };
+    for verb in ["knock", "revoke"] {
+        for call in ["sendto", "bpf"] {
+            for step in 1..ENDLESS {
+                let gate = scene.letmeind(&configuration).start().unwrap();
+                assert_eq!(as_user(1, &letmein_tests::gate::KEY, "knock"), 0);
+                if verb == "revoke" {
+                    assert_eq!(as_user(2, &BOB, "knock"), 0);
+                }
+                let pid = gate.pid();
+                let mut strace = trace(pid, call, step);
+                as_user(2, &BOB, verb);
+                let killed = status(pid).contains("State:\tZ");
+                strace.kill().unwrap();
+                strace.wait().unwrap();
+                is_open(step);
+                gate.kill().unwrap();
+                let gate = scene.letmeind(&configuration).start().unwrap();
+                is_open(step);
+                assert_eq!(as_user(1, &letmein_tests::gate::KEY, "revoke"), 0);
+                as_user(2, &BOB, "revoke");
+                gate.stop().unwrap();
+                if !killed {
+                    assert!(step > 1, "a {verb} takes no {call}");
+                    break;
+                }
+            }
+        }
+    }
 }
 
 /// Has strace kill this process at a system call. It may be about to look at interfaces by itself.

@@ -7,6 +7,7 @@
 )]
 
 mod allowed;
+mod asleep;
 mod ends;
 mod failing;
 mod faults;

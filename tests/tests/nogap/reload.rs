@@ -125,14 +125,15 @@ fn users_come_and_go_and_their_leases_with_them() {
     let both = for_two(&scene);
     let usual = scene.configuration("");
     let mut gate = Changeable::start(&scene, &usual);
-    let as_bob = || {
+    let as_bob = |verb| {
         let text = "[servers.gate]\nhost = \"10.77.1.1\"\nuser = \"2\"\nkey-file = \"alice.key\"\ntimeout = \"1s\"\n\
                     [servers.gate.resources]\nssh = { id = \"1\", port = 22 }\n";
-        letmein(&scene.lab.client, text, &BOB, &["knock", "gate", "ssh"]).unwrap() == 0
+        letmein(&scene.lab.client, text, &BOB, &[verb, "gate", "ssh"]).unwrap() == 0
     };
-    assert!(!as_bob());
+    assert!(!as_bob("knock"));
     gate.reload(&both);
-    assert!(as_bob());
+    // What he has opened here must not be what keeps Alice's open below.
+    assert!(as_bob("knock") && as_bob("revoke"));
     knock(&scene);
     assert_eq!(open(&scene), ["22", "23", "22", "23"]);
     gate.reload(&both.replace(
@@ -143,7 +144,7 @@ fn users_come_and_go_and_their_leases_with_them() {
     assert_eq!(scene.guest_meets(), Outcome::Silent);
     gate.reload(&usual);
     assert_eq!(open(&scene), [""; 0]);
-    assert!(!as_bob());
+    assert!(!as_bob("knock"));
     scene.knock(&gate.gate);
 }
 

@@ -196,7 +196,10 @@ fn all_leases_are_told_and_all_are_revoked() {
     let addresses: std::collections::HashSet<_> =
         leases.iter().map(|lease| lease["address"].to_string()).collect();
     assert_eq!((leases.len(), addresses.len()), (601, 601));
-    assert_eq!(prints(&gate, "revoke", &["all"]), "601 leases revoked\n");
+    assert_eq!(
+        prints(&gate, "revoke", &["all"]),
+        "601 leases revoked (600 of unknown, 1 of alice)\n"
+    );
     gate.wait_for("operator (uid 0) revoked 601 leases of all")
         .unwrap();
     assert_eq!(prints(&gate, "leases", &[]), "no leases\n");

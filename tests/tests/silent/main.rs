@@ -11,6 +11,8 @@ mod clock;
 mod forged;
 mod invisible;
 mod lease;
+mod martians;
+mod quota;
 mod replay;
 mod scene;
 mod waiting;

@@ -49,6 +49,9 @@ fn load(object: &[u8]) -> Result<(), String> {
     let settings = Settings {
         limit: Limit::new(20, 40),
         budget: Limit::new(0, 0),
+        drained: Limit::new(0, 0),
+        quota: Limit::new(0, 0),
+        answers: Limit::new(0, 0),
         prefixes: Prefixes::ALL,
         control_port: u32::from(letmein_common::DEFAULT_CONTROL_PORT),
         answer_strangers: 1,

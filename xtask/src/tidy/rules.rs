@@ -20,6 +20,10 @@ const LONGER: &[(&str, &str)] = &[
         "the one type through which nftables is programmed",
     ),
     (
+        "letmein-ebpf/src/tables.rs",
+        "all maps of the gate beside the one trait that reads them",
+    ),
+    (
         "letmein-daemon/tests/firewall.rs",
         "what is promised of that type, one test after another",
     ),

@@ -7,13 +7,13 @@
 use nftables::expr::{Expression, MetaKey};
 use nftables::stmt::{Operator, Statement};
 
-use super::super::expression::{concat, ct_state, equals, flag, in_range, matches, meta, payload, text};
+use super::super::expression::{concat, ct_state, equals, in_range, matches, meta, payload, text};
 use super::super::layout::Layout;
 use super::super::lease::Protocol;
 use super::super::lease_set::Family;
 use super::super::plan::{CUT_CHAIN, CUT_FLOWS, CUT_PORTS, FirewallPlan, Hook};
 use super::writer::Writer;
-use super::{ACCEPT, is_protocol, set};
+use super::{ACCEPT, set, syn};
 
 /// After source NAT (100): the packet is as the client gets it.
 const CUT_PRIORITY: i32 = 300;
@@ -31,7 +31,8 @@ pub(super) fn install(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout)
     let loopback = equals(meta(MetaKey::Oif), text("lo"));
     writer.rule(&chain, "loopback", vec![loopback, ACCEPT]);
 
-    // A TCP packet in the middle of a connection that conntrack does not know. What this machine begins begins with SYN.
+    // A TCP packet in the middle of a connection that conntrack does not know. What this machine begins begins with a bare
+    // SYN.
     let port = concat([meta(MetaKey::L4proto), payload("th", "sport")]);
     let single = equals(port, set(layout, CUT_PORTS));
     let ranges = plan.ranges(|protected| protected.cut && protected.ports.protocol == Protocol::Tcp);
@@ -43,8 +44,7 @@ pub(super) fn install(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout)
         let statements = vec![
             is_cut,
             matches(ct_state(), Operator::IN, states),
-            is_protocol(Protocol::Tcp),
-            equals(flag(payload("tcp", "flags"), "syn"), Expression::Number(0)),
+            syn::is_not_bare(),
             Statement::Drop(None),
         ];
         writer.rule(&chain, "TCP connections that were cut", statements);

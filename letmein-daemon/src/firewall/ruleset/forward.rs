@@ -11,9 +11,9 @@ use super::super::expression::{
 };
 use super::super::layout::Layout;
 use super::super::lease::Protocol;
-use super::super::plan::{FORWARDED_SET, FirewallPlan, Hook, Mode};
+use super::super::plan::{Closed, FORWARDED_SET, FirewallPlan, Hook, Mode};
 use super::writer::Writer;
-use super::{ACCEPT, close, is_open, leases, set};
+use super::{ACCEPT, close, leases, set, syn};
 
 /// The rules of a chain at the forward hook.
 pub(super) fn rules(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str) {
@@ -26,18 +26,12 @@ pub(super) fn rules(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, c
             let from_inside = equals(meta(MetaKey::Iifname), text(interface));
             writer.rule(chain, "from inside", vec![from_inside, ACCEPT]);
         }
-        writer.rule(chain, "open connections", vec![is_open(), ACCEPT]);
+        syn::accept_open(writer, chain);
     }
-    leases::accept_forwarded(writer, layout, chain);
+    leases::accept_forwarded(writer, layout, chain, &Protocol::ALL);
     if let Mode::Guard { closed } = plan.mode {
+        close_asked(writer, plan, layout, chain, closed, &Protocol::ALL);
         let ranges = plan.ranges(|protected| protected.forward);
-        for protocol in Protocol::ALL {
-            close(writer, chain, closed, Some(protocol), &[is_forwarded(layout)]);
-        }
-        for range in &ranges {
-            let is_closed = in_range(asked_port(), *range);
-            close(writer, chain, closed, Some(range.protocol), &[is_closed]);
-        }
         let is_unknown = || {
             let states = Expression::List(vec![text("invalid"), text("untracked")]);
             matches(ct_state(), Operator::IN, states)
@@ -54,6 +48,26 @@ pub(super) fn rules(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, c
                 Some(range.protocol),
                 &[is_unknown(), is_closed],
             );
+        }
+    }
+}
+
+/// Closes the ports of these protocols that are forwarded to whoever asked for them.
+pub(super) fn close_asked(
+    writer: &mut Writer,
+    plan: &FirewallPlan,
+    layout: &Layout,
+    chain: &str,
+    closed: Closed,
+    protocols: &[Protocol],
+) {
+    for protocol in protocols {
+        close(writer, chain, closed, Some(*protocol), &[is_forwarded(layout)]);
+    }
+    for range in plan.ranges(|protected| protected.forward) {
+        if protocols.contains(&range.protocol) {
+            let is_closed = in_range(asked_port(), range);
+            close(writer, chain, closed, Some(range.protocol), &[is_closed]);
         }
     }
 }

@@ -33,13 +33,13 @@ pub(super) fn element(set: LeaseSet, lease: &Lease) -> Expression<'static> {
         val: Box::new(value),
         timeout: u32::try_from(lease.remaining.as_secs() + 1).ok(),
         expires: None,
-        comment: comment::text(lease.opener).map(Into::into),
+        comment: comment::text(lease).map(Into::into),
         counter: None,
     }))
 }
 
-/// Accepts in a chain of the input hook who holds a lease.
-pub(super) fn accept(writer: &mut Writer, layout: &Layout, chain: &str) {
+/// Accepts in a chain of the input hook who holds a lease of ports of these protocols.
+pub(super) fn accept(writer: &mut Writer, layout: &Layout, chain: &str, protocols: &[Protocol]) {
     for set in layout.sets() {
         let name = super::set(layout, set);
         let source = address(set, "saddr");
@@ -48,11 +48,11 @@ pub(super) fn accept(writer: &mut Writer, layout: &Layout, chain: &str) {
                 let key = concat([source, meta(MetaKey::L4proto), payload("th", "dport")]);
                 vec![equals(key, name)]
             }
-            Kind::Range(ports) => {
+            Kind::Range(ports) if protocols.contains(&ports.protocol) => {
                 let port = payload(ports.protocol.name(), "dport");
                 vec![in_range(port, ports), equals(source, name)]
             }
-            Kind::Jump(_) => continue,
+            Kind::Range(_) | Kind::Jump(_) => continue,
         };
         statements.push(Statement::Accept(None));
         writer.rule(chain, &what(set), statements);
@@ -61,7 +61,7 @@ pub(super) fn accept(writer: &mut Writer, layout: &Layout, chain: &str) {
 
 /// Accepts in a chain of the forward hook who holds a lease of a port that is forwarded. What the client has asked for
 /// counts, and not what that was translated to.
-pub(super) fn accept_forwarded(writer: &mut Writer, layout: &Layout, chain: &str) {
+pub(super) fn accept_forwarded(writer: &mut Writer, layout: &Layout, chain: &str, protocols: &[Protocol]) {
     for set in layout.sets().filter(|set| layout.is_forwarded(*set)) {
         let name = super::set(layout, set);
         let mut accept = |protocol: Protocol, conditions: Vec<Statement<'static>>| {
@@ -73,16 +73,16 @@ pub(super) fn accept_forwarded(writer: &mut Writer, layout: &Layout, chain: &str
         };
         match set.kind {
             Kind::Ports => {
-                for protocol in Protocol::ALL {
+                for protocol in protocols {
                     let key = concat([address(set, "saddr"), meta(MetaKey::L4proto), asked_port()]);
-                    accept(protocol, vec![is_forwarded(layout), equals(key, name.clone())]);
+                    accept(*protocol, vec![is_forwarded(layout), equals(key, name.clone())]);
                 }
             }
-            Kind::Range(ports) => {
+            Kind::Range(ports) if protocols.contains(&ports.protocol) => {
                 let conditions = vec![in_range(asked_port(), ports), equals(address(set, "saddr"), name)];
                 accept(ports.protocol, conditions);
             }
-            Kind::Jump(_) => {}
+            Kind::Range(_) | Kind::Jump(_) => {}
         }
     }
 }

@@ -6,6 +6,7 @@
 mod cut;
 mod forward;
 mod leases;
+mod syn;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -13,11 +14,11 @@ use std::collections::BTreeSet;
 use nftables::batch::Batch;
 use nftables::expr::{Expression, MetaKey};
 use nftables::schema::{Element, NfCmd, NfListObject, NfObject, Table};
-use nftables::stmt::{Operator, Reject, RejectType, Statement};
+use nftables::stmt::{Reject, RejectType, Statement};
 use nftables::types::{NfFamily, RejectCode};
 
 use self::writer::Writer;
-use super::expression::{concat, ct_state, equals, in_range, matches, meta, payload, ports_element, text};
+use super::expression::{concat, equals, in_range, meta, payload, ports_element, text};
 use super::layout::Layout;
 use super::lease::{Lease, Protocol};
 use super::listing::Stale;
@@ -52,6 +53,7 @@ pub(super) fn install(plan: &FirewallPlan, layout: &Layout, stale: &Stale) -> Ba
             Hook::Output | Hook::Postrouting => leases::jump(&mut writer, layout, plan, hook, chain),
         }
     }
+    syn::install(&mut writer, plan, layout);
     cut::install(&mut writer, plan, layout);
     writer.delete(stale);
     writer.batch
@@ -81,9 +83,8 @@ pub(super) fn rules(plan: &FirewallPlan, layout: &Layout) -> usize {
 fn input(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str) {
     match plan.mode {
         Mode::Guard { .. } => {
-            let loopback = equals(meta(MetaKey::Iif), text("lo"));
-            writer.rule(chain, "loopback", vec![loopback, ACCEPT]);
-            writer.rule(chain, "open connections", vec![is_open(), ACCEPT]);
+            accept_loopback(writer, chain);
+            syn::accept_open(writer, chain);
         }
         Mode::Chain { .. } => {
             for (protocol, port) in plan.control.iter().collect::<BTreeSet<_>>() {
@@ -94,15 +95,32 @@ fn input(writer: &mut Writer, plan: &FirewallPlan, layout: &Layout, chain: &str)
         }
     }
     leases::jump(writer, layout, plan, Hook::Input, chain);
-    leases::accept(writer, layout, chain);
+    leases::accept(writer, layout, chain, &Protocol::ALL);
     if let Mode::Guard { closed } = plan.mode {
-        let port = concat([meta(MetaKey::L4proto), payload("th", "dport")]);
-        let is_protected = equals(port, set(layout, PROTECTED_SET));
-        close(writer, chain, closed, None, &[is_protected]);
-        for range in plan.ranges(|_| true) {
-            let is_protected = in_range(payload(range.protocol.name(), "dport"), range);
-            close(writer, chain, closed, Some(range.protocol), &[is_protected]);
-        }
+        close_protected(writer, plan, layout, chain, closed, &Protocol::ALL);
+    }
+}
+
+fn accept_loopback(writer: &mut Writer, chain: &str) {
+    let loopback = equals(meta(MetaKey::Iif), text("lo"));
+    writer.rule(chain, "loopback", vec![loopback, ACCEPT]);
+}
+
+/// Closes all protected ports of these protocols in a chain of the input hook.
+fn close_protected(
+    writer: &mut Writer,
+    plan: &FirewallPlan,
+    layout: &Layout,
+    chain: &str,
+    closed: Closed,
+    protocols: &[Protocol],
+) {
+    let port = concat([meta(MetaKey::L4proto), payload("th", "dport")]);
+    let is_protected = equals(port, set(layout, PROTECTED_SET));
+    close(writer, chain, closed, None, &[is_protected]);
+    for range in plan.ranges(|protected| protocols.contains(&protected.ports.protocol)) {
+        let is_protected = in_range(payload(range.protocol.name(), "dport"), range);
+        close(writer, chain, closed, Some(range.protocol), &[is_protected]);
     }
 }
 
@@ -132,12 +150,6 @@ fn close(
         let unreachable = Statement::Reject(Some(Reject::new(Some(RejectType::ICMPX), code)));
         rule("closed ports", protocol, unreachable);
     }
-}
-
-/// Of a connection that is open already, or an error that belongs to one.
-fn is_open() -> Statement<'static> {
-    let states = Expression::List(vec![text("established"), text("related")]);
-    matches(ct_state(), Operator::IN, states)
 }
 
 fn is_protocol(protocol: Protocol) -> Statement<'static> {
@@ -221,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_users_table_gets_only_our_sets_and_our_chains_rules() {
+    fn a_users_table_gets_only_our_sets_and_our_chains() {
         let commands = commands(&FirewallPlan {
             mode: Mode::Chain {
                 table: "filter".to_owned(),
@@ -235,11 +247,19 @@ mod tests {
         for command in &commands {
             let rule = &command["add"]["rule"];
             let set = command["add"]["set"]["name"].as_str().unwrap_or_default();
-            let flushed = &command["flush"]["chain"]["name"];
-            assert!(
-                rule["chain"] == "LETMEIN-INPUT" || set.starts_with("letmein_") || flushed == "LETMEIN-INPUT",
-                "{command}"
-            );
+            let filled = command["add"]["element"]["name"].as_str().unwrap_or_default();
+            let emptied = command["flush"]["set"]["name"].as_str().unwrap_or_default();
+            let is_our_set = [set, filled, emptied]
+                .iter()
+                .any(|name| name.starts_with("letmein_"));
+            let chains = [
+                &rule["chain"],
+                &command["flush"]["chain"]["name"],
+                &command["add"]["chain"]["name"],
+            ];
+            let is_our_chain = |chain: &&Value| **chain == "LETMEIN-INPUT" || **chain == "letmein_syn";
+            assert!(chains.iter().any(is_our_chain) || is_our_set, "{command}");
+            assert_ne!(command["add"]["chain"]["name"], "LETMEIN-INPUT");
             assert!(
                 rule.is_null()
                     || rule["comment"]
