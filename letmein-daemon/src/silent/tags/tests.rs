@@ -125,7 +125,7 @@ fn a_clock_that_was_set_is_followed() {
 fn a_machine_that_slept_takes_silent_knocks_at_once() {
     let mut scene = Scene::new(None);
     scene.clock.asleep += 3600 * SECOND;
-    scene.clock.wall += Duration::from_secs(3600);
+    scene.clock.wall += Duration::from_hours(1);
     scene.renew();
     assert_eq!(scene.accepted(), [-1, 0, 1]);
 }
