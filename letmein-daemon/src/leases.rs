@@ -5,6 +5,7 @@ mod by_hand;
 mod closing;
 mod cuts;
 mod ends;
+mod error;
 mod grants;
 mod opener;
 mod others;
@@ -23,6 +24,7 @@ pub use by_hand::{Living, operator_name};
 pub use closing::Ended;
 use cuts::Cuts;
 pub use cuts::serve as serve_cuts;
+pub use error::LeaseError;
 pub use grants::Grant;
 use grants::Grants;
 use jiff::{SignedDuration, Timestamp};
@@ -36,7 +38,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 pub use takeover::Settlement;
-use thiserror::Error;
 use tracing::{error, info, warn};
 
 /// The kernel tells what is left of a lease in whole milliseconds, rounded down.
@@ -48,59 +49,6 @@ const SWEEP: usize = 1024;
 
 /// The kernel begins to collect what has run out after a second, and needs a tenth of a second for a million.
 const COLLECTION: Duration = Duration::from_millis(1200);
-
-/// Why a genuine knock opens nothing.
-#[derive(Debug, Error)]
-pub enum LeaseError {
-    /// `firewall.max-leases` is reached.
-    #[error("{limit} leases live already, which is firewall.max-leases")]
-    TooMany {
-        /// The limit.
-        limit: u32,
-    },
-    /// The user holds so many that the rest of `firewall.max-leases` is left to others.
-    #[error(
-        "{user} holds {held} of the {limit} leases that firewall.max-leases allows; the rest is reserved for other users"
-    )]
-    Share {
-        /// The user's name.
-        user: String,
-        /// How many that are.
-        held: u32,
-        /// The limit.
-        limit: u32,
-    },
-    /// `until` of the user's section is over.
-    #[error("the user's time is over since {until}; see `until` in the user's section")]
-    Over {
-        /// In UTC.
-        until: Timestamp,
-    },
-    /// The lease sets are full of leases that have run out.
-    #[error("more leases have run out than the kernel has collected so far; try again in two seconds")]
-    Collecting,
-    /// The kernel did not do it.
-    #[error(transparent)]
-    Firewall(#[from] FirewallError),
-    /// The XDP program cannot be told, and would go on dropping the guest's packets.
-    #[error("the shield does not learn of it, so it is closed again")]
-    Shield(#[source] XdpError),
-}
-
-impl LeaseError {
-    /// The same without figures.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::TooMany { .. } => "there are too many leases",
-            Self::Share { .. } => "the user holds too many leases",
-            Self::Over { .. } => "the user's time is over",
-            Self::Firewall(_) => "the firewall cannot be changed",
-            Self::Shield(_) => "the shield cannot be told",
-            Self::Collecting => "the kernel is still collecting what has run out",
-        }
-    }
-}
 
 /// The refusal of a user whose time is over.
 fn over(user: &User) -> LeaseError {

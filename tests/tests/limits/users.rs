@@ -21,6 +21,8 @@ const CONTROL_OF_OTHER: &str = "10.77.2.1:5800";
 const MALLORY: u32 = 13;
 /// More than there is to get, and many more than there are lines of log for.
 const MANY: usize = 300;
+/// More challenges than there is room for, and no more than the gate takes of one user at once.
+const CHALLENGES: usize = 200;
 /// How many knocks Mallory has on their way at a time.
 const THREADS: usize = 4;
 
@@ -149,7 +151,7 @@ fn by_challenges(xdp: &str) {
     let socket = Udp::new(&lab.client, CONTROL.parse().unwrap()).unwrap();
     socket.send(&alice.sign()).unwrap();
     let challenge = socket.answer().unwrap();
-    for _ in 0..MANY {
+    for _ in 0..CHALLENGES {
         let socket = Udp::new(&lab.other, CONTROL_OF_OTHER.parse().unwrap()).unwrap();
         socket.send(&mallory().sign()).unwrap();
         assert_eq!(socket.answer().unwrap().operation, Operation::Challenge);
