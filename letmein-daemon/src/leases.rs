@@ -33,7 +33,7 @@ pub use recent::Event;
 use recent::Recent;
 use shares::Refusal;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
     time::{Duration, SystemTime},
 };
