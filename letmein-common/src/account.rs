@@ -54,9 +54,11 @@ impl Account {
         if self.knows(network) {
             return;
         }
-        let remembered = self.remembered;
-        self.remembered = remembered.wrapping_add(1);
-        if let Some(place) = self.networks.get_mut(remembered as usize % NETWORKS) {
+        // A multiple of all places, so the lowest byte is enough.
+        const { assert!(256 % NETWORKS == 0) };
+        let [lowest, ..] = self.remembered.to_le_bytes();
+        self.remembered = self.remembered.wrapping_add(1);
+        if let Some(place) = self.networks.get_mut(usize::from(lowest) % NETWORKS) {
             *place = *network;
         }
     }

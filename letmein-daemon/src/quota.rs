@@ -16,6 +16,10 @@ const HIGHEST_RATE: u32 = 4;
 /// Knocks at once after a pause, for each one a second.
 const BURST: u32 = 64;
 /// How many nonces one user can have in the record, for each knock a second.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "both are less than a hundred seconds"
+)]
 const SHARE: u32 = BURST + MEMORABLE_SECONDS as u32 + SWEEP_SECONDS as u32 + 4;
 
 /// The share of each user.

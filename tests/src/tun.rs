@@ -15,12 +15,16 @@ use std::{
         unix::fs::OpenOptionsExt as _,
     },
     sync::Arc,
-    thread::{self, JoinHandle},
+    thread::{self, JoinHandle, sleep},
+    time::{Duration, Instant},
 };
 
 // linux/if_tun.h
 const IFF_TUN: u16 = 0x0001;
 const IFF_NO_PI: u16 = 0x1000;
+/// How long an interface of the same name may take to go away.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
 /// Longer than any packet.
 const PACKET: usize = 1 << 16;
 
@@ -67,9 +71,18 @@ impl Tun {
                 rest: [0; 22],
             };
             request.name[..name.len()].copy_from_slice(name.as_bytes());
-            // SAFETY: the descriptor is open, and the kernel reads no more than the structure.
-            unsafe { calls::set_interface(file.as_raw_fd(), &raw const request) }?;
-            Ok(Self(file))
+            let begin = Instant::now();
+            loop {
+                // SAFETY: the descriptor is open, and the kernel reads no more than the structure.
+                match unsafe { calls::set_interface(file.as_raw_fd(), &raw const request) } {
+                    // The kernel takes a moment to remove an earlier one of this name.
+                    Err(Errno::EBUSY) if begin.elapsed() < PATIENCE => sleep(PAUSE),
+                    made => {
+                        made?;
+                        return Ok(Self(file));
+                    }
+                }
+            }
         })?
     }
 

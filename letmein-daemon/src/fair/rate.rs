@@ -111,7 +111,11 @@ mod tests {
 
     /// How many of `tries` requests are done at this time.
     fn done(rate: &mut Rate, user: u32, now: u64, tries: u32) -> u32 {
-        (0..tries).filter(|_| rate.take(UserId(user), now)).count() as u32
+        (0..tries)
+            .filter(|_| rate.take(UserId(user), now))
+            .count()
+            .try_into()
+            .unwrap()
     }
 
     #[test]
@@ -154,7 +158,7 @@ mod tests {
                 for user in 0..greedy {
                     done(&mut rate, 100 + user, now, 10);
                 }
-                if now % every == 0 {
+                if now.is_multiple_of(every) {
                     assert!(rate.take(ALICE, now), "at {now}, beside {greedy}");
                 }
             }
@@ -168,7 +172,7 @@ mod tests {
         for greedy in 0..10 {
             done(&mut rate, 100 + greedy, 0, 1000);
             let least = 1000.0 * (2.0_f64 / 3.0).powi(greedy.cast_signed() + 1) - 1.0;
-            let left = 1000.0 - (rate.level / COST) as f64;
+            let left = 1000.0 - f64::from(u32::try_from(rate.level / COST).unwrap());
             assert!(left >= least, "{left} after {greedy}");
         }
         for newcomer in 0..17 {

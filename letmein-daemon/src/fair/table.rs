@@ -162,9 +162,9 @@ mod tests {
     #[test]
     fn whoever_has_less_than_an_equal_share_loses_nothing() {
         for greedy in 1..7_u32 {
-            let capacity = 24;
-            let mut table = Table::new(capacity);
-            let share = (capacity as u32).div_ceil(greedy + 1) - 1;
+            let capacity = 24_u32;
+            let mut table = Table::new(capacity as usize);
+            let share = capacity.div_ceil(greedy + 1) - 1;
             let mine: Vec<_> = (0..share).collect();
             for key in &mine {
                 insert(&mut table, 'a', *key);

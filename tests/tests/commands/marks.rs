@@ -30,9 +30,9 @@ const TOLD: &[&str] = &[
     "docs/switching.md",
 ];
 
-/// Blocks that are no commands: files of letmein's, what programs say, diagrams, a file of Prometheus's
+/// Blocks that are no commands: files of letmein's, rules (`../established/main.rs` loads them), what programs say, diagrams, a file of Prometheus's
 /// (`../metrics.rs` has its own program read it), a script for `TRex`, which takes a network card for itself.
-const OTHERS: &[&str] = &["toml", "text", "mermaid", "yaml", "python"];
+const OTHERS: &[&str] = &["toml", "nft", "text", "mermaid", "yaml", "python"];
 
 #[test]
 fn every_block_belongs_somewhere() {

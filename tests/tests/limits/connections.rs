@@ -142,8 +142,8 @@ fn crowded(gate: &str, gate_of_other: &str, network: &str, source: impl Fn(usize
                 Tcp::new_from(&lab.other, source, gate_of_other.parse().unwrap()).unwrap()
             })
             .collect();
-        for number in 0..CROWD - PLACES {
-            assert_eq!(crowd[number].answer().unwrap(), None, "of {from} and {number}");
+        for (number, turned_away) in crowd.iter_mut().enumerate().take(CROWD - PLACES) {
+            assert_eq!(turned_away.answer().unwrap(), None, "of {from} and {number}");
         }
         crowd
     };

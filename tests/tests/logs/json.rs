@@ -56,7 +56,7 @@ fn every_line_of_a_run_is_an_object_with_the_same_fields() {
     );
     assert_eq!(
         event(&log, "revoked"),
-        json!({ "operator": 0, "whose": "10.77.1.9", "leases": 1, "connections": 0 })
+        json!({ "operator": 0, "whose": "10.77.1.9", "leases": 1, "kept": 0, "connections": 0 })
     );
     assert_eq!(event(&log, "reloaded"), json!({ "users": 1, "resources": 2 }));
     let installed = log.iter().find(|line| line["event"] == "installed").unwrap();

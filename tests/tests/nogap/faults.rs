@@ -91,7 +91,7 @@ fn starts_well(scene: &Scene, configuration: &str) {
     assert_eq!(scene.guest_meets(), Outcome::Open);
     assert_eq!(scene.stranger_meets(), Outcome::Silent);
     assert!(gate.counters().unwrap()["genuine"] >= 2);
-    assert_eq!(scene.pins(), ["link-auto", "link-auto", "salts-1"]);
+    assert_eq!(scene.pins(), ["accounts-1", "link-auto", "link-auto", "salts-1"]);
     gate.stop().unwrap();
 }
 

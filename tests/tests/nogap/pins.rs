@@ -7,13 +7,16 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
 };
 
-const ALL: [&str; 3] = ["link-auto", "link-auto", "salts-1"];
+const ALL: [&str; 4] = ["accounts-1", "link-auto", "link-auto", "salts-1"];
 
 #[test]
 fn only_root_gets_there() {
     let scene = Scene::new();
     let gate = scene.start("silent = true");
-    assert_eq!(scene.pins(), ["link-auto", "link-auto", "nonces-1", "salts-1"]);
+    assert_eq!(
+        scene.pins(),
+        ["accounts-1", "link-auto", "link-auto", "nonces-2", "salts-1"]
+    );
     let folder = scene.bpffs.pins();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
@@ -82,7 +85,7 @@ fn an_interface_that_is_not_configured_any_more() {
         .letmeind(&one)
         .start_and_wait_for("XDP program detached from to-peer2")
         .unwrap();
-    assert_eq!(scene.pins(), ["link-auto", "salts-1"]);
+    assert_eq!(scene.pins(), ["accounts-1", "link-auto", "salts-1"]);
     assert_eq!(scene.program("to-peer2"), None);
     drop(gate);
 }
@@ -141,7 +144,7 @@ fn one_folder_for_two() {
     let first = scene.start("");
     let text = configuration(&scene.bpffs.setting(), "", "1h");
     let second = Letmeind::new(&other.lab.server, &text).unwrap().start().unwrap();
-    assert_eq!(scene.pins().len(), 5);
+    assert_eq!(scene.pins().len(), 6);
     second.kill().unwrap();
     let before = scene.program("to-peer1");
     let letmeind = Letmeind::new(&other.lab.server, &text).unwrap();

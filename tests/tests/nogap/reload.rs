@@ -96,7 +96,10 @@ fn nobody_notices_it() {
         }
         scene.knock(&gate.gate);
     });
-    assert_eq!(scene.pins(), ["link-auto", "link-auto", "nonces-1", "salts-1"]);
+    assert_eq!(
+        scene.pins(),
+        ["accounts-1", "link-auto", "link-auto", "nonces-2", "salts-1"]
+    );
 }
 
 /// Without a place to pin them, links go from one program of the process to the next.

@@ -71,10 +71,10 @@ fn the_gatekeeper_holds_nothing_but_what_it_was_handed() {
     let known = |kind: &&str| expected.contains(kind) || kind.starts_with("anon_inode");
     assert!(kinds.iter().all(known), "{held:?}");
     assert!(kinds.contains("anon_inode:bpf-map"), "{held:?}");
-    // UDP and TCP for both families; the warden, twice: as standard input, and as what is waited for; and three ends of a
-    // pair by which tokio wakes itself up.
+    // UDP and TCP for both families; the warden, twice: as standard input, and as what is waited for; three ends of a pair
+    // by which tokio wakes itself up; and one that asks the kernel whose an address is.
     let sockets = held.iter().filter(|kind| *kind == "socket");
-    assert_eq!(sockets.count(), 9, "{held:?}");
+    assert_eq!(sockets.count(), 10, "{held:?}");
     // Standard error is the log, and there is one map: no table of keys is among them.
     for kind in ["pipe", "anon_inode:bpf-map", "/dev/null"] {
         assert_eq!(held.iter().filter(|held| *held == kind).count(), 1, "{held:?}");

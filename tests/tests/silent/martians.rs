@@ -72,7 +72,7 @@ impl Wire {
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 self.link.frame(IPV6, &Ipv6::new(from, to).packet(UDP, &datagram))
             }
-            _ => panic!("{from} and {to} are of two families"),
+            _ => unreachable!("{from} and {to} are of two families"),
         };
         self.tap.send(&frame).unwrap();
     }
@@ -83,12 +83,15 @@ fn nothing_from_mars(xdp: &str) {
     let mut gate = scene.start(&format!("rate = 0\nxdp = \"{xdp}\""), "1h");
     settle(10);
     let wire = Wire::open(&scene);
-    NOBODYS.iter().for_each(|ends| wire.knock(*ends));
+    for ends in NOBODYS {
+        wire.knock(ends);
+    }
     let refused = NOBODYS.len() as u64;
     counted(&mut gate, &[("genuine", 0), ("martian", refused)]);
     // These prove their key first: then the kernel is asked.
-    NOT_OF_THE_NETWORK.iter().for_each(|ends| wire.knock(*ends));
-    TO_OTHERS.iter().for_each(|ends| wire.knock(*ends));
+    for ends in NOT_OF_THE_NETWORK.into_iter().chain(TO_OTHERS) {
+        wire.knock(ends);
+    }
     let late = (NOT_OF_THE_NETWORK.len() + TO_OTHERS.len()) as u64;
     counted(&mut gate, &[("genuine", late), ("martian", refused + late)]);
     assert_eq!(scene.port(), Outcome::Silent);

@@ -55,7 +55,7 @@ fn the_units_are_right_and_the_daemon_misses_nothing() {
         })
         .unwrap();
     machine
-        .run(&["test", "-e", "/sys/fs/bpf/letmein/nonces-1"])
+        .run(&["test", "-e", "/sys/fs/bpf/letmein/nonces-2"])
         .unwrap();
 
     let pid = machine.property("letmeind.service", "MainPID").unwrap();
