@@ -302,6 +302,7 @@ pub struct Maps<'a> {
 impl Maps<'_> {
     /// The challenge that the sender was sent.
     #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "an element of a map, and not a part of this")]
     fn awaited(&self, user: UserId, resource: ResourceId) -> Option<&mut Awaited> {
         let source = self.network.source(self.packet)?;
         let awaited = awaited(source.0[0], source.0[1], self.source_port, user, resource);
