@@ -2,7 +2,7 @@
 //!
 //! There are `total` places. When they are taken, somebody makes way for whoever comes: of the users who have proved
 //! their keys, each with their connections, and the strangers, who count as one more, whoever has the most. A user loses
-//! the oldest connection. Among strangers, who makes way is found network by network: see [`Crowd`].
+//! the oldest connection. Among strangers, who makes way is found network by network: see `Crowd`.
 //!
 //! So with *n* users who have connections, each of them and the strangers together have `total` / (*n* + 1) places that
 //! nobody else can take; strangers are let in always; and those of one network cannot push out those of another that
