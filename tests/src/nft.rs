@@ -1,9 +1,27 @@
-//! The leases as nftables has them.
+//! nftables: the leases in it, and rules of a user's own.
 
 use crate::lab::Host;
 use anyhow::Context as _;
 use serde_json::Value;
 use std::time::Duration;
+
+/// A user's own rules in chain mode, as most examples have them: they accept what is established first. Whatever letmeind
+/// and `inside0` do not let in is closed.
+pub const CHAIN_RULES: &str = "table inet filter {
+    chain input { type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        meta l4proto ipv6-icmp accept
+        jump LETMEIN-INPUT;
+    }
+    chain forward { type filter hook forward priority filter; policy drop;
+        ct state established,related accept
+        meta l4proto ipv6-icmp accept
+        iifname \"inside0\" accept
+        jump LETMEIN-FORWARD;
+    }
+    chain LETMEIN-INPUT { }
+    chain LETMEIN-FORWARD { }
+}";
 
 /// An element of a lease set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 
 use crate::{
     PORTS, later, lets_in, nobody_is_served,
-    scene::{PAST, PRESENT, RULES, Scene, open},
+    scene::{PAST, PRESENT, Scene, open},
     stage::{ACK, Flow, Stage},
 };
 use letmein_tests::{
     frames::{Link, Segment},
+    nft::CHAIN_RULES,
     tap::Tap,
 };
 use std::{
@@ -76,5 +77,5 @@ fn of_a_guard() {
 
 #[test]
 fn of_a_chain() {
-    begins_nothing("mode = \"chain\"", &[RULES]);
+    begins_nothing("mode = \"chain\"", &[CHAIN_RULES]);
 }

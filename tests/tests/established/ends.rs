@@ -2,12 +2,13 @@
 
 use crate::{
     PORTS, Past, everything_has_arrived, lets_in, nobody_is_served,
-    scene::{PAST, PRESENT, RULES, Scene, configuration, open, revoke},
+    scene::{PAST, PRESENT, Scene, configuration, open, revoke},
     stage::{ACK, STAGES, SYN, Stage, bring},
 };
 use letmein_tests::{
     gate::{KEY, letmein},
     letmeind::{Letmeind, complete},
+    nft::CHAIN_RULES,
 };
 use nix::sys::signal::{Signal, kill};
 use std::{
@@ -146,5 +147,5 @@ fn and_cuts_in_guard_mode() {
 
 #[test]
 fn and_cuts_in_chain_mode() {
-    cut("mode = \"chain\"", &[RULES]);
+    cut("mode = \"chain\"", &[CHAIN_RULES]);
 }

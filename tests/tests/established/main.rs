@@ -13,8 +13,8 @@ mod scene;
 mod stage;
 mod udp;
 
-use letmein_tests::{document, frames::Segment, gate::Gate};
-use scene::{PAST, PRESENT, RULES, Scene, configuration, open, revoke};
+use letmein_tests::{document, frames::Segment, gate::Gate, nft::CHAIN_RULES};
+use scene::{PAST, PRESENT, Scene, configuration, open, revoke};
 use stage::{ACK, Flow, STAGES, SYN, Stage, bring};
 use std::{
     collections::HashSet,
@@ -184,7 +184,7 @@ fn of_a_guard_without_xdp() {
 
 #[test]
 fn of_a_chain() {
-    past_guests("xdp = \"off\"", "mode = \"chain\"", &[RULES]);
+    past_guests("xdp = \"off\"", "mode = \"chain\"", &[CHAIN_RULES]);
 }
 
 /// What letmeind adds to a user's rules is a second line where they are as the example has them.

@@ -16,22 +16,6 @@ use std::{
 pub const PAST: [&str; 2] = ["10.77.1.77", "fd77:1::77"];
 pub const PRESENT: [&str; 2] = ["10.77.1.78", "fd77:1::78"];
 
-/// What users write who follow most of the examples: what is established is accepted first.
-pub const RULES: &str = "table inet filter {
-    chain input { type filter hook input priority filter; policy drop;
-        ct state established,related accept
-        meta l4proto ipv6-icmp accept
-        jump LETMEIN-INPUT;
-    }
-    chain forward { type filter hook forward priority filter; policy drop;
-        ct state established,related accept
-        meta l4proto ipv6-icmp accept
-        iifname \"inside0\" accept
-        jump LETMEIN-FORWARD;
-    }
-    chain LETMEIN-INPUT { }
-    chain LETMEIN-FORWARD { }
-}";
 const NAT: &str = "table inet translate { chain in { type nat hook prerouting priority dstnat;
     meta nfproto ipv4 tcp dport 8080 dnat ip to 10.77.3.2:80
     meta nfproto ipv6 tcp dport 8080 dnat ip6 to [fd77:3::2]:80

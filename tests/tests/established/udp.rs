@@ -1,7 +1,7 @@
 //! UDP: what goes on after the lease is the flow that was answered within it, and no other.
 
-use crate::scene::{RULES, Scene, open, revoke};
-use letmein_tests::lab::Host;
+use crate::scene::{Scene, open, revoke};
+use letmein_tests::{lab::Host, nft::CHAIN_RULES};
 use std::{
     io::ErrorKind,
     net::{SocketAddr, UdpSocket},
@@ -113,7 +113,7 @@ fn in_guard_mode_that_rejects() {
 
 #[test]
 fn in_chain_mode() {
-    goes_on("mode = \"chain\"", &[RULES], false);
+    goes_on("mode = \"chain\"", &[CHAIN_RULES], false);
 }
 
 #[test]
@@ -123,5 +123,5 @@ fn unless_it_is_cut_in_guard_mode() {
 
 #[test]
 fn unless_it_is_cut_in_chain_mode() {
-    goes_on("mode = \"chain\"", &[RULES], true);
+    goes_on("mode = \"chain\"", &[CHAIN_RULES], true);
 }

@@ -1,7 +1,7 @@
 //! `cut`: connections end with the lease that let them in.
 
 use super::{SERVER, SERVER_V6, alice, gate, stream::Stream};
-use letmein_tests::{gate::Gate, lab::Lab};
+use letmein_tests::{gate::Gate, lab::Lab, nft::CHAIN_RULES};
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -9,22 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the user's own rules are in chain mode: they accept what is established before they come to letmeind's.
-const RULES: &str = "table inet filter {
-    chain input { type filter hook input priority filter; policy drop;
-        ct state established,related accept
-        meta l4proto ipv6-icmp accept
-        jump LETMEIN-INPUT;
-    }
-    chain forward { type filter hook forward priority filter; policy drop;
-        ct state established,related accept
-        meta l4proto ipv6-icmp accept
-        iifname \"inside0\" accept
-        jump LETMEIN-FORWARD;
-    }
-    chain LETMEIN-INPUT { }
-    chain LETMEIN-FORWARD { }
-}";
 const CHAIN: &str = "mode = \"chain\"";
 
 fn resource(lease: &str, options: &str) -> String {
@@ -43,7 +27,7 @@ impl Scene {
         let lab = Lab::new().unwrap();
         let ssh = lab.server.listen(22).unwrap();
         if firewall == CHAIN {
-            lab.server.run("nft", &[RULES]).unwrap();
+            lab.server.run("nft", &[CHAIN_RULES]).unwrap();
         }
         Self { lab, ssh }
     }

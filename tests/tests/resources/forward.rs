@@ -4,6 +4,7 @@ use super::{SERVER, alice, echo, echoes, gate, stream::Stream};
 use letmein_tests::{
     gate::Gate,
     lab::{Host, Lab, Outcome},
+    nft::CHAIN_RULES,
 };
 use std::net::TcpListener;
 
@@ -19,23 +20,8 @@ const NAT: &str = "table inet translate { chain in { type nat hook prerouting pr
     meta nfproto ipv6 tcp dport 8080 dnat ip6 to [fd77:3::2]:80;
     }
 }";
-/// A user's own rules, which pass on nothing but what letmeind lets in and what comes from inside.
-const USERS_RULES: &str = "table inet filter {
-    chain input { type filter hook input priority filter; policy drop;
-        ct state established,related accept
-        meta l4proto ipv6-icmp accept
-        jump LETMEIN-INPUT;
-    }
-    chain forward { type filter hook forward priority filter; policy drop;
-        ct state established,related accept
-        meta l4proto ipv6-icmp accept
-        iifname \"inside0\" accept
-        jump LETMEIN-FORWARD
-        tcp dport 24 accept;
-    }
-    chain LETMEIN-INPUT { }
-    chain LETMEIN-FORWARD { }
-}";
+/// One more port that a user's own rules pass on.
+const ONE_MORE: &str = "\nadd rule inet filter forward tcp dport 24 accept";
 const CHAIN: &str = "mode = \"chain\"";
 /// What the firewall does is not to be seen while the shield is in front of it.
 const NO_SHIELD: &str = "shield = \"off\"";
@@ -71,7 +57,7 @@ impl Scene {
 
     fn gate(&self, firewall: &str) -> Gate {
         if firewall.contains("chain") {
-            self.lab.server.run("nft", &[USERS_RULES]).unwrap();
+            self.lab.server.run("nft", &[CHAIN_RULES, ONE_MORE]).unwrap();
         }
         gate(&self.lab, firewall, RESOURCES)
     }
@@ -175,7 +161,7 @@ fn a_lease_for_this_machine_opens_nothing_behind_it() {
         .replace("00000001", "other")
         .replace("00000002", "00000001")
         .replace("other", "00000002");
-    scene.lab.server.run("nft", &[USERS_RULES]).unwrap();
+    scene.lab.server.run("nft", &[CHAIN_RULES, ONE_MORE]).unwrap();
     let running = gate(&scene.lab, &format!("{NO_SHIELD}\n{CHAIN}"), &swapped);
     let _here = scene.lab.server.listen(23).unwrap();
     assert_eq!(alice(client, SERVER, "knock"), 0);

@@ -1,6 +1,9 @@
 //! One user's genuine knocks, very many more than anybody needs.
 
-use crate::scene::{Scene, counted, genuine};
+use crate::{
+    replay::recorded,
+    scene::{Scene, counted, genuine},
+};
 use letmein_tests::{
     gate::Gate,
     lab::{Lab, Outcome},
@@ -49,15 +52,7 @@ fn of_another_user_bring_no_recorded_knock_back() {
     // The record of another size was made anew.
     let mut gate = start(&scene, "native");
     settle(25);
-    let recorded = genuine();
-    scene.knock(&[&recorded]);
-    gate.wait_for("alice opened ssh").unwrap();
-    let revoke = Draft {
-        operation: letmein_common::wire::challenge::Operation::Revoke,
-        ..Draft::default()
-    };
-    scene.knock(&[&revoke.seal()]);
-    gate.wait_for("alice closed ssh").unwrap();
+    let recorded = recorded(&scene, &mut gate, Draft::default());
     send(&scene.lab, &knocks_of_bob());
     let mut quota = 0;
     wait_until("all have been judged", || {

@@ -9,7 +9,7 @@ use letmein_tests::{
 use std::fs;
 
 /// Sends a knock that opens, and closes the port again by another.
-fn recorded(scene: &Scene, gate: &mut Gate, draft: Draft) -> [u8; 88] {
+pub(super) fn recorded(scene: &Scene, gate: &mut Gate, draft: Draft) -> [u8; 88] {
     let knock = draft.seal();
     scene.knock(&[&knock]);
     gate.wait_for("alice opened ssh").unwrap();
